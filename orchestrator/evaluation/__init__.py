@@ -1,0 +1,1 @@
+"""One generation through the services: genomes in, pictures and objective values out."""

@@ -1,0 +1,205 @@
+"""A client of services: sockets, clock and nothing else around `Session`.
+
+One DEALER for each life of each service; all of them belong to the thread that made the client.
+Nothing here waits without a deadline, and a service that dies, hangs or lies ends its requests with
+an error and never the caller.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import zmq
+
+from protocol.endpoints import check_endpoint
+from protocol.errors import ServiceLostError
+from protocol.frames import MAX_MESSAGE_BYTES
+from protocol.messages import Method, Pong, Role, ServiceInfo, State
+from protocol.session import Pending, Session
+
+TICK_MS = 20
+DEFAULT_TTL_S = 120.0
+Watch = Callable[[], str | None]
+
+
+def _alive() -> None:
+    return None
+
+
+@dataclass
+class Service:
+    """A service that said WELCOME, as its client sees it."""
+
+    session: Session
+    socket: "zmq.Socket[bytes]"
+    watch: Watch
+
+    @property
+    def info(self) -> ServiceInfo:
+        """What the service said of itself."""
+        return self.session.info
+
+    @property
+    def pong(self) -> Pong | None:
+        """Its newest sign of progress."""
+        return self.session.pong
+
+    @property
+    def state(self) -> State:
+        """How it is, in the words shown to users."""
+        if self.session.error is not None:
+            return "lost"
+        return self.session.pong.state if self.session.pong else "ready"
+
+
+class Client:
+    """Speaks to any number of services from one thread."""
+
+    def __init__(self, name: str = "orchestrator") -> None:
+        self._name = name
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._poller = zmq.Poller()
+        self._services: list[Service] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def connect(
+        self, endpoint: str, role: Role, *, timeout_s: float = 10.0, watch: Watch = _alive
+    ) -> Service:
+        """Greet the service at `endpoint`.
+
+        Args:
+            endpoint: `ipc:///absolute/path` or `tcp://host:port`.
+            role: what it must be.
+            timeout_s: how long to wait for its WELCOME.
+            watch: asked often; returns why the service's process is gone, or None.
+
+        Raises:
+            ConfigError: not an endpoint.
+            UnreachableError: nobody answered in time.
+            GlasshouseError: whatever the service refused with (wrong role, wrong version).
+        """
+        socket = self._context.socket(zmq.DEALER)
+        for option, value in (
+            (zmq.LINGER, 0),
+            (zmq.IMMEDIATE, 1),
+            (zmq.HANDSHAKE_IVL, 5_000),
+            (zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES),
+            (zmq.RECONNECT_IVL_MAX, 1_000),
+        ):
+            socket.setsockopt(option, value)
+        service = Service(Session(check_endpoint(endpoint), role, self._name), socket, watch)
+        socket.connect(endpoint)
+        self._services.append(service)
+        self._poller.register(socket, zmq.POLLIN)
+        started = time.monotonic()
+        service.session.start(started)
+        while service.session.welcome is None and service.session.error is None:
+            if time.monotonic() - started > timeout_s:
+                service.session.give_up(timeout_s)
+            self._step(TICK_MS)
+        if service.session.error is not None:
+            self.disconnect(service)
+            raise service.session.error
+        return service
+
+    def submit(
+        self,
+        service: Service,
+        call: Method,
+        frames: Sequence[memoryview] = (),
+        ttl_s: float = DEFAULT_TTL_S,
+    ) -> Pending:
+        """Send a request and return at once; `frames` are what its `TensorWriter` collected."""
+        pending = service.session.submit(call, frames, time.monotonic(), ttl_s)
+        self._flush(service)
+        return pending
+
+    def wait(self, pendings: Iterable[Pending]) -> list[Pending]:
+        """Wait until at least one of these has ended; returns all that have.
+
+        It ends by itself: every request has a deadline.
+        """
+        waiting = list(pendings)
+        while waiting:
+            done = [pending for pending in waiting if pending.done]
+            if done:
+                return done
+            self._step(TICK_MS)
+        return []
+
+    def call(
+        self,
+        service: Service,
+        call: Method,
+        frames: Sequence[memoryview] = (),
+        ttl_s: float = DEFAULT_TTL_S,
+    ) -> Pending:
+        """Send a request and wait for it."""
+        pending = self.submit(service, call, frames, ttl_s)
+        self.wait([pending])
+        return pending
+
+    def pump(self, duration_s: float = 0.0) -> None:
+        """Keep all conversations going for a while without waiting for anything."""
+        until = time.monotonic() + duration_s
+        self._step(0)
+        while time.monotonic() < until:
+            self._step(TICK_MS)
+
+    def disconnect(self, service: Service) -> None:
+        """End one conversation; its requests end with `lost`."""
+        if service in self._services:
+            self._services.remove(service)
+            self._poller.unregister(service.socket)
+            service.socket.close()
+            service.session.fail(ServiceLostError(f"{service.session.endpoint} was disconnected"))
+
+    def close(self) -> None:
+        """End all conversations."""
+        for service in list(self._services):
+            self.disconnect(service)
+        self._context.term()
+
+    def _step(self, timeout_ms: int) -> None:
+        ready = dict(self._poller.poll(timeout_ms))
+        now = time.monotonic()
+        for service in self._services:
+            if service.socket in ready:
+                self._receive(service, now)
+            self._tend(service, now)
+
+    def _receive(self, service: Service, now: float) -> None:
+        while True:
+            try:
+                parts = service.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            service.session.receive([part.buffer for part in parts], now)
+
+    def _tend(self, service: Service, now: float) -> None:
+        reason = service.watch()
+        if reason is not None:
+            service.session.fail(ServiceLostError(reason))
+        service.session.tick(now)
+        self._flush(service)
+
+    def _flush(self, service: Service) -> None:
+        outbox = service.session.outbox
+        while outbox:
+            try:
+                service.socket.send_multipart(outbox[0], zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            outbox.popleft()

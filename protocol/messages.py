@@ -1,0 +1,295 @@
+"""Every message of the protocol: who sends it, when, and what may come back.
+
+Conversation::
+
+    client                         service
+    HELLO  ----------------------> checks version and role
+           <---------------------- WELCOME (who it is, limits, latent spaces or sizes)  or ERROR
+    REQUEST (one method) --------> queues the rows
+           <---------------------- REPLY  or ERROR (same request id)
+    PING   ----------------------> answered at once, also while the model computes
+           <---------------------- PONG (state, queue, progress)
+    CANCEL ----------------------> drops what is still queued of that request
+           <---------------------- BYE, when the service leaves; nothing follows
+
+Messages are maps on the wire; unknown fields, wrong types and numbers out of range are refused
+before anything acts on them. No message holds code, paths or untyped values.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+
+from protocol.latent import LatentSpace
+from protocol.tensors import TensorRef
+
+PROTOCOL_VERSION = 1
+
+Role = Literal["generator", "clip", "discriminator"]
+State = Literal["starting", "ready", "busy", "draining", "hung", "lost"]
+RequestId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4_000)]
+Side = Annotated[int, msgspec.Meta(ge=0, le=4_096)]
+
+
+class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What all parts of messages share."""
+
+
+# What a service says of itself.
+
+
+class GeneratorInfo(_Wire, frozen=True, tag="generator", tag_field="role"):
+    """A generator: genomes of one of `spaces` in, pictures of `height` x `width` out."""
+
+    spaces: tuple[LatentSpace, ...]
+    height: Side
+    width: Side
+
+
+class ClipInfo(_Wire, frozen=True, tag="clip", tag_field="role"):
+    """A CLIP: texts or pictures of `image_size` squared in, vectors of `embedding_size` out."""
+
+    image_size: Side
+    embedding_size: Count
+    context_tokens: Count
+
+
+class DiscriminatorInfo(_Wire, frozen=True, tag="discriminator", tag_field="role"):
+    """A discriminator: pictures of `height` x `width` in, one logit each out (real is high)."""
+
+    height: Side
+    width: Side
+
+
+RoleInfo = GeneratorInfo | ClipInfo | DiscriminatorInfo
+
+
+class ServiceInfo(_Wire, frozen=True):
+    """Who answers: the model, the limits, and what its role needs to be known.
+
+    Attributes:
+        model: catalogue name.
+        digest: `blake2b:` and 32 hex digits of the weights file.
+        device: `cpu`, `cuda:0`, ...
+        batch_rows: the fixed number of rows in which the model computes.
+        queue_rows: rows that may wait; more are answered with `busy`.
+        about: what only this role says.
+    """
+
+    model: Name
+    digest: Name
+    device: Name
+    batch_rows: Count
+    queue_rows: Count
+    about: RoleInfo
+
+    @property
+    def role(self) -> str:
+        """`generator`, `clip` or `discriminator`."""
+        return str(self.about.__struct_config__.tag)
+
+
+# Methods: what a client asks, and what it gets.
+
+
+class Describe(_Wire, frozen=True, tag="describe", tag_field="method"):
+    """Any role: say again what WELCOME said. Answer: `Description`."""
+
+
+class Generate(_Wire, frozen=True, tag="generate", tag_field="method"):
+    """Generator: draw one picture a genome. Answer: `Pictures`.
+
+    Attributes:
+        space: name of the latent space that the genomes are of.
+        genomes: (rows, size of the space) float32.
+        truncation_psi: 1 draws as trained, towards 0 everything becomes the average picture.
+        clip_size: also return the pictures resized to this square for CLIP; 0 for none.
+    """
+
+    space: Name
+    genomes: TensorRef
+    truncation_psi: Annotated[float, msgspec.Meta(ge=0, le=2)] = 1.0
+    clip_size: Side = 0
+
+
+class EmbedTexts(_Wire, frozen=True, tag="embed_texts", tag_field="method"):
+    """CLIP: embed texts. Answer: `Embeddings`, one row a text."""
+
+    texts: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=256)]
+
+
+class EmbedImages(_Wire, frozen=True, tag="embed_images", tag_field="method"):
+    """CLIP: embed pictures (rows, image_size, image_size, 3) uint8. Answer: `Embeddings`."""
+
+    images: TensorRef
+
+
+class Score(_Wire, frozen=True, tag="score", tag_field="method"):
+    """Discriminator: judge pictures (rows, height, width, 3) uint8. Answer: `Scores`."""
+
+    images: TensorRef
+
+
+Method = Describe | Generate | EmbedTexts | EmbedImages | Score
+
+
+class Description(_Wire, frozen=True, tag="description", tag_field="result"):
+    """Answer to `Describe`."""
+
+    info: ServiceInfo
+
+
+class Pictures(_Wire, frozen=True, tag="pictures", tag_field="result"):
+    """Answer to `Generate`.
+
+    Attributes:
+        images: (rows, height, width, 3) uint8, sRGB.
+        clip_images: (rows, clip_size, clip_size, 3) uint8, if they were asked for.
+    """
+
+    images: TensorRef
+    clip_images: TensorRef | None = None
+
+
+class Embeddings(_Wire, frozen=True, tag="embeddings", tag_field="result"):
+    """Answer of CLIP: (rows, embedding_size) float32, each of length 1."""
+
+    embeddings: TensorRef
+
+
+class Scores(_Wire, frozen=True, tag="scores", tag_field="result"):
+    """Answer of a discriminator: (rows,) float32 logits, real is high, each row judged alone."""
+
+    logits: TensorRef
+
+
+Result = Description | Pictures | Embeddings | Scores
+
+
+# Messages.
+
+
+class Hello(_Wire, frozen=True):
+    """Client to service, first of all. Answer: `Welcome` or `ErrorMessage`."""
+
+    kind: ClassVar[int] = 1
+    lowest_version: Count
+    highest_version: Count
+    role: Role
+    client: Name
+
+
+class Welcome(_Wire, frozen=True):
+    """Service to client: the version chosen, this life's identity, and who it is."""
+
+    kind: ClassVar[int] = 2
+    version: Count
+    incarnation: Name
+    info: ServiceInfo
+
+
+class Request(_Wire, frozen=True):
+    """Client to service after WELCOME. Answer: `Reply` or `ErrorMessage` with the same id.
+
+    Attributes:
+        id: 16 random bytes, new for every request.
+        ttl_s: seconds after which nobody waits for the answer; rows still queued then are dropped.
+    """
+
+    kind: ClassVar[int] = 3
+    id: RequestId
+    ttl_s: Seconds
+    call: Method
+
+
+class Reply(_Wire, frozen=True):
+    """Service to client: all rows of one request, in their order.
+
+    Attributes:
+        digest: of the model that computed them.
+        wait_ms: from arrival to the start of the first batch that held a row of it.
+        compute_ms: time of the batches that held its rows.
+    """
+
+    kind: ClassVar[int] = 4
+    id: RequestId
+    digest: Name
+    wait_ms: Annotated[float, msgspec.Meta(ge=0)]
+    compute_ms: Annotated[float, msgspec.Meta(ge=0)]
+    result: Result
+
+
+class ErrorMessage(_Wire, frozen=True):
+    """Service to client: why there is no answer. An empty id answers no request in particular."""
+
+    kind: ClassVar[int] = 5
+    id: Annotated[bytes, msgspec.Meta(max_length=16)]
+    code: Name
+    retryable: bool
+    message: str
+    retry_after_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
+
+
+class Ping(_Wire, frozen=True):
+    """Client to service at any time. Answer: `Pong` at once, by the I/O thread."""
+
+    kind: ClassVar[int] = 6
+    nonce: Count
+
+
+class Pong(_Wire, frozen=True):
+    """Service to client: alive, and how the model is getting on.
+
+    Attributes:
+        batch_age_s: how long the running batch has been computing; 0 when idle.
+        batch_ms: median time of the last batches.
+        batch_p95_ms: 95th percentile of the same.
+        rows: rows answered in this life.
+    """
+
+    kind: ClassVar[int] = 7
+    nonce: Count
+    incarnation: Name
+    state: State
+    queue_rows: Count
+    batch_age_s: float
+    batch_ms: float
+    batch_p95_ms: float
+    rows: Count
+
+
+class Cancel(_Wire, frozen=True):
+    """Client to service: nobody waits for this request any more. No answer."""
+
+    kind: ClassVar[int] = 8
+    id: RequestId
+
+
+class Bye(_Wire, frozen=True):
+    """Service to its clients when it leaves; requests it still held are answered before."""
+
+    kind: ClassVar[int] = 9
+    reason: str
+
+
+Message = Hello | Welcome | Request | Reply | ErrorMessage | Ping | Pong | Cancel | Bye
+BY_KIND: dict[int, type[Message]] = {
+    cls.kind: cls for cls in (Hello, Welcome, Request, Reply, ErrorMessage, Ping, Pong, Cancel, Bye)
+}
+
+
+def tensor_refs(message: Message) -> list[TensorRef]:
+    """Every tensor reference in a message, in field order."""
+    part: Method | Result | None = None
+    if isinstance(message, Request):
+        part = message.call
+    elif isinstance(message, Reply):
+        part = message.result
+    if part is None:
+        return []
+    fields = (getattr(part, name) for name in part.__struct_fields__)
+    return [value for value in fields if isinstance(value, TensorRef)]

@@ -1,0 +1,110 @@
+"""Arrays inside messages: named by a reference, checked before memory is touched.
+
+A tensor travels `inline` (small, inside the header) or as a `frame` of its own behind it. The
+reference says dtype, shape and where; `decode` has compared these with the bytes that really came
+before anyone builds an array. Further ways to refer to a tensor (a shared-memory slot) join the
+same union.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from protocol.errors import ProtocolError
+
+Array = npt.NDArray[Any]
+DType = Literal["uint8", "int64", "float32"]
+ITEM_BYTES: dict[str, int] = {"uint8": 1, "int64": 8, "float32": 4}
+MAX_RANK = 8
+INLINE_BYTES = 1024  # below this a frame of its own costs more than the copy (one ZMTP part)
+
+
+class Inline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="inline", tag_field="at"):
+    """A tensor whose bytes are in the header: C order, little endian."""
+
+    dtype: DType
+    shape: tuple[int, ...]
+    data: bytes
+
+
+class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="frame", tag_field="at"):
+    """A tensor whose bytes are frame number `index` behind the header, counted from 0."""
+
+    dtype: DType
+    shape: tuple[int, ...]
+    index: int
+
+
+TensorRef = Inline | Frame
+
+
+class TensorWriter:
+    """Collects the frames of one message while its references are made."""
+
+    def __init__(self) -> None:
+        self.frames: list[memoryview] = []
+
+    def add(self, array: Array) -> TensorRef:
+        """A reference to `array` (uint8, int64 or float32, any shape of rank <= 8).
+
+        The array must not change until the message is sent: large ones are not copied.
+
+        Raises:
+            TypeError: a dtype outside the closed list, which is a fault in the caller.
+        """
+        dtype = array.dtype.name
+        if dtype not in ITEM_BYTES:
+            raise TypeError(f"a tensor on the wire is one of {sorted(ITEM_BYTES)}, not {dtype}")
+        flat = np.ascontiguousarray(array)
+        if flat.nbytes <= INLINE_BYTES:
+            return Inline(dtype, array.shape, flat.tobytes())  # type: ignore[arg-type] # checked above
+        self.frames.append(flat.reshape(-1).view(np.uint8).data)
+        return Frame(dtype, array.shape, len(self.frames) - 1)  # type: ignore[arg-type] # the same
+
+
+def check_tensors(refs: Sequence[TensorRef], frame_bytes: Sequence[int]) -> None:
+    """Compare what references promise with what came.
+
+    Args:
+        refs: every reference of one message.
+        frame_bytes: the size of each frame behind the header.
+
+    Raises:
+        ProtocolError: a rank over 8, a negative size, a byte count that shape and dtype do not
+            give, or frames that are not referred to exactly once.
+    """
+    used: list[int] = []
+    for ref in refs:
+        if len(ref.shape) > MAX_RANK or any(side < 0 for side in ref.shape):
+            raise ProtocolError(f"a tensor's shape must have at most {MAX_RANK} sides >= 0")
+        if isinstance(ref, Frame):
+            if not 0 <= ref.index < len(frame_bytes):
+                raise ProtocolError(
+                    f"a tensor names frame {ref.index} of a message with {len(frame_bytes)}"
+                )
+            used.append(ref.index)
+            found = frame_bytes[ref.index]
+        else:
+            found = len(ref.data)
+        wanted = math.prod(ref.shape) * ITEM_BYTES[ref.dtype]
+        if wanted != found:
+            raise ProtocolError(
+                f"a {ref.dtype} tensor of shape {list(ref.shape)} needs {wanted} bytes, "
+                f"but {found} came"
+            )
+    if sorted(used) != list(range(len(frame_bytes))):
+        raise ProtocolError(
+            f"each of the {len(frame_bytes)} frames must be referred to exactly once"
+        )
+
+
+def read_tensor(ref: TensorRef, frames: Sequence[memoryview]) -> Array:
+    """The array behind a checked reference, as a read-only view wherever possible."""
+    data = ref.data if isinstance(ref, Inline) else frames[ref.index]
+    array = np.frombuffer(data, dtype=np.dtype(ref.dtype).newbyteorder("<")).reshape(ref.shape)
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,116 @@
+"""The command `service`: starts one service, lists models, asks a service how it is.
+
+Nothing heavy is imported before it is known what to do, so `--help` and mistakes answer at once.
+"""
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from protocol.errors import GlasshouseError
+
+app = typer.Typer(
+    help="Start a Glasshouse service: one process that holds one model and answers requests.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="Catalogue name or path to a .safetensors file.")
+]
+BindOption = Annotated[
+    str,
+    typer.Option("--bind", help="ipc:///path or tcp://127.0.0.1:PORT; a fresh socket by default."),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu or cuda:N.")]
+ThreadsOption = Annotated[
+    int, typer.Option("--threads", min=0, help="CPU threads; 0 for one a core.")
+]
+OwnedOption = Annotated[
+    bool, typer.Option("--owned", help="End when stdin closes: the parent holds the other end.")
+]
+
+
+def _serve(role: str, model: str, bind: str, device: str, threads: int, *, owned: bool) -> None:
+    from services.runtime.process import ServeOptions, serve
+
+    serve(ServeOptions(role, model, bind, device, threads, owned))  # type: ignore[arg-type] # ours
+
+
+@app.command()
+def generator(
+    model: ModelOption = "mini-car",
+    bind: BindOption = "",
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 0,
+    owned: OwnedOption = False,
+) -> None:
+    """Serve a generator: genomes in, pictures out."""
+    _serve("generator", model, bind, device, threads, owned=owned)
+
+
+@app.command()
+def clip(
+    model: ModelOption = "mini-clip",
+    bind: BindOption = "",
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 0,
+    owned: OwnedOption = False,
+) -> None:
+    """Serve a CLIP: texts and pictures to vectors."""
+    _serve("clip", model, bind, device, threads, owned=owned)
+
+
+@app.command()
+def discriminator(
+    model: ModelOption = "mini-car-discriminator",
+    bind: BindOption = "",
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 0,
+    owned: OwnedOption = False,
+) -> None:
+    """Serve a discriminator: how real pictures look."""
+    _serve("discriminator", model, bind, device, threads, owned=owned)
+
+
+@app.command()
+def models() -> None:
+    """List the models that can be served."""
+    from services.catalogue import MODELS
+
+    for model in MODELS:
+        print(f"{model.role:14} {model.name:24} {model.about}")
+
+
+@app.command()
+def ping(
+    role: Annotated[str, typer.Argument(help="generator, clip or discriminator.")],
+    endpoint: Annotated[str, typer.Argument(help="Where the service listens.")],
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds.")] = 5.0,
+) -> None:
+    """Ask a service how it is; exit code 0 if it is ready or busy."""
+    from protocol.client import Client
+
+    with Client("service ping") as client:
+        service = client.connect(endpoint, role, timeout_s=timeout_s)  # type: ignore[arg-type] # refused by the service
+        while service.pong is None and service.session.error is None:
+            client.pump(0.05)
+        pong = service.pong
+        print(f"{service.state} model={service.info.model} queue={pong.queue_rows if pong else 0}")
+        if service.state not in {"ready", "busy"}:
+            raise typer.Exit(4)
+
+
+def main() -> None:
+    """Run the command line; mistakes end in one sentence and their exit code."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    try:
+        app()
+    except GlasshouseError as error:
+        print(f"service: {error.message}", file=sys.stderr)
+        sys.exit(error.exit_code)

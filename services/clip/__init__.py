@@ -1,0 +1,1 @@
+"""CLIP: texts and pictures to unit vectors in one space."""

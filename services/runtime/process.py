@@ -1,0 +1,135 @@
+"""A service as a process: how it starts, says READY, and ends.
+
+One line on stdout says that it serves: `READY model=NAME digest=DIGEST endpoint=ENDPOINT`. SIGTERM
+and SIGINT drain it: what is queued is answered, clients get BYE, the socket file goes, exit code 0.
+A service that belongs to a parent (`--owned`) ignores SIGINT, which a terminal sends to everybody,
+and watches its stdin: when the parent is gone, however it ended, the pipe closes and so does the
+service.
+"""
+
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+
+from protocol.endpoints import is_abandoned, new_endpoint, remove_socket, socket_path, sweep
+from protocol.errors import ConfigError
+from protocol.messages import Role
+
+ORPHAN_EXIT_S = 3.0
+LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """What the command line gave.
+
+    Attributes:
+        role: generator, clip or discriminator.
+        model: catalogue name or path.
+        bind: endpoint; empty for a fresh socket in the runtime folder.
+        device: `cpu` or `cuda:N`.
+        threads: CPU threads for the model; 0 for one a core.
+        owned: whether to end with the parent.
+    """
+
+    role: Role
+    model: str
+    bind: str = ""
+    device: str = "cpu"
+    threads: int = 0
+    owned: bool = False
+
+
+class Parent:
+    """Watches the death pipe, from the first moment on: loading takes seconds."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=self._watch, name="death-pipe", daemon=True).start()
+
+    def _watch(self) -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        remove_socket(self._endpoint)
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(ORPHAN_EXIT_S)
+        os._exit(1)  # the model did not let go in time; nobody is left to tell
+
+
+def serve(options: ServeOptions) -> None:
+    """Load the model, bind, say READY, and serve until told to leave.
+
+    Raises:
+        GlasshouseError: the model, the device or the endpoint is not to be had.
+    """
+    sweep()
+    endpoint = claim_endpoint(options.bind or new_endpoint(options.role))
+    if options.owned:
+        Parent(endpoint)
+    else:
+        signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        _serve(options, endpoint)
+    except _LeaveError:
+        pass
+    finally:
+        remove_socket(endpoint)
+
+
+def claim_endpoint(endpoint: str) -> str:
+    """`endpoint`, if it may be bound here.
+
+    Raises:
+        ConfigError: somebody listens there already, or it is open to other machines.
+    """
+    path = socket_path(endpoint)
+    if path is None:
+        host = endpoint.removeprefix("tcp://")
+        if not host.startswith(LOOPBACK):
+            raise ConfigError(
+                f"{endpoint} is open to other machines, which needs keys, and this version has "
+                "none; bind tcp://127.0.0.1:PORT or an ipc:// path"
+            )
+        return endpoint
+    if path.exists():
+        if not is_abandoned(path):
+            raise ConfigError(
+                f"something listens at {endpoint} already; choose another --bind or stop it first"
+            )
+        path.unlink()
+    if not path.parent.is_dir():
+        raise ConfigError(f"the folder {path.parent} for the socket does not exist; make it first")
+    return endpoint
+
+
+class _LeaveError(BaseException):
+    """Raised by the signal handler while the model is still being loaded."""
+
+
+def _leave(_signal: int, _frame: object) -> None:
+    raise _LeaveError
+
+
+def _serve(options: ServeOptions, endpoint: str) -> None:
+    from services.catalogue import find_model
+
+    model = find_model(options.model, options.role)
+    _ = model.path  # a missing file is said before torch is imported
+    import torch
+
+    from services.loading import load_role
+    from services.runtime.server import Server
+
+    torch.set_num_threads(options.threads or os.cpu_count() or 1)
+    role = load_role(model, options.device)
+    server = Server(role, endpoint)
+    signal.signal(signal.SIGTERM, lambda *_: server.drain("told to stop"))
+    if not options.owned:
+        signal.signal(signal.SIGINT, lambda *_: server.drain("told to stop"))
+    info = role.info
+    print(f"READY model={info.model} digest={info.digest} endpoint={server.endpoint}", flush=True)  # noqa: T201 # read by the parent
+    server.run()

@@ -1,0 +1,55 @@
+"""The contract between the runtime and a model: rows in, rows out.
+
+A role turns a request into rows of one array, computes a batch of rows of fixed shape, and turns
+the rows that belong to a request into its result. It never sees requests side by side: what shares
+a batch is the scheduler's business, and a row's answer must not depend on it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from protocol.messages import Method, Result, ServiceInfo
+from protocol.tensors import Array, TensorRef, TensorWriter
+
+Options = Hashable
+ReadTensor = Callable[[TensorRef], Array]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one request asks to be computed.
+
+    Attributes:
+        options: all that must be equal for rows to share a batch.
+        values: (rows, ...) array; rows of equal options have equal shape and dtype.
+    """
+
+    options: Options
+    values: Array
+
+
+class Role(ABC):
+    """One model behind one service."""
+
+    info: ServiceInfo
+
+    @abstractmethod
+    def prepare(self, call: Method, read: ReadTensor) -> Rows:
+        """The rows of a request. Runs in the I/O thread, so it must be quick.
+
+        Raises:
+            BadRequestError: a method, shape or value that this model cannot take.
+        """
+
+    @abstractmethod
+    def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
+        """Compute exactly `info.batch_rows` rows; every output has as many. Compute thread."""
+
+    @abstractmethod
+    def result(self, options: Options, outputs: tuple[Array, ...], writer: TensorWriter) -> Result:
+        """The result of one request from the output rows that are its own."""
+
+    @abstractmethod
+    def warm_up(self) -> None:
+        """Compute one batch of each kind, so that the first request is not the slow one."""

@@ -1,0 +1,109 @@
+"""The compute thread: one batch at a time through the model.
+
+The I/O thread hands a batch over and is woken by a byte on a socket pair when the outcome is there.
+The model computes in batches of one fixed shape, filled up with copies of the last row, so that a
+row's answer does not depend on how many others came with it.
+"""
+
+import logging
+import queue
+import socket
+import threading
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from protocol.tensors import Array
+from services.runtime.role import Role
+from services.runtime.scheduler import Part
+
+log = logging.getLogger("service")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a batch: outputs of as many rows as the parts have, or the model's error."""
+
+    parts: list[Part]
+    outputs: tuple[Array, ...]
+    error: Exception | None
+    started: float
+    seconds: float
+
+
+class Worker:
+    """Runs a role's `compute` in a thread of its own.
+
+    Attributes:
+        wake: readable when an outcome waits; register it with the poller.
+    """
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+        self._batches: queue.SimpleQueue[list[Part] | None] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self.wake, self._waker = socket.socketpair()
+        self.wake.setblocking(False)  # noqa: FBT003 # the standard library's signature
+        self.started: float | None = None
+        self._thread = threading.Thread(target=self._run, name="compute", daemon=True)
+        self._thread.start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether the model has nothing to do."""
+        return self.started is None
+
+    def begin(self, parts: list[Part]) -> None:
+        """Compute a batch; only when idle."""
+        self.started = time.monotonic()
+        self._batches.put(parts)
+
+    def outcomes(self) -> list[Outcome]:
+        """Outcomes that came since the last call."""
+        try:
+            self.wake.recv(4096)
+        except BlockingIOError:
+            return []
+        found = []
+        while not self._outcomes.empty():
+            found.append(self._outcomes.get())
+            self.started = None
+        return found
+
+    def close(self) -> None:
+        """End the thread after the batch it computes."""
+        self._batches.put(None)
+        self._thread.join(timeout=1.0)
+        if not self._thread.is_alive():
+            self.wake.close()
+            self._waker.close()
+
+    def _run(self) -> None:
+        while (parts := self._batches.get()) is not None:
+            self._outcomes.put(self._compute(parts))
+            self._waker.send(b"!")
+
+    def _compute(self, parts: list[Part]) -> Outcome:
+        started = time.monotonic()
+        outputs: tuple[Array, ...] = ()
+        error: Exception | None = None
+        rows = [part.work.rows.values[part.start : part.stop] for part in parts]
+        values = np.concatenate(rows)
+        try:
+            full = self._role.compute(
+                parts[0].work.rows.options, pad(values, self._role.info.batch_rows)
+            )
+            outputs = tuple(output[: len(values)] for output in full)
+        except Exception as raised:  # loop boundary: the model may raise anything
+            log.warning("a batch of %d rows failed: %s", len(values), raised, exc_info=True)
+            error = raised
+        return Outcome(parts, outputs, error, started, time.monotonic() - started)
+
+
+def pad(values: Array, rows: int) -> Array:
+    """`values` (n, ...) filled up to (rows, ...) with copies of its last row."""
+    missing = rows - len(values)
+    if missing <= 0:
+        return np.ascontiguousarray(values)
+    return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
