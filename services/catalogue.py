@@ -1,8 +1,8 @@
 """The models that `service` can start, one row each.
 
-A row names the role, the file in `services/ROLE/` that can load the weights (`architecture`), and
-where the weights are. Adding a generator is adding that file and a row here. A path to a
-safetensors file can stand for a name: the file says its own architecture.
+A row names the role and where the weights are; the weights say their architecture, and a file in
+`services/ROLE/` of that name loads them. Adding a generator is adding that file and a row here. A
+path to a safetensors file can stand for a name.
 """
 
 from dataclasses import dataclass
@@ -38,11 +38,11 @@ class Model:
         Raises:
             WeightsError: it is not there.
         """
-        path = bundled_weights() / self.weights
+        path = bundled_weights() / self.weights  # an absolute path stays as it is
         if not path.is_file():
             raise WeightsError(
                 f"the weights of {self.name} should be at {path}, but no file is there; "
-                "install Glasshouse again or train them: python -m miniatures train all"
+                "check the path, or see what can be served: service models"
             )
         return path
 

@@ -1,7 +1,7 @@
 """From a catalogue row to a role that is ready to compute.
 
-The checkpoint says its architecture, "FAMILY-ROLE"; the module `services.ROLE.FAMILY` loads it.
-Only modules that lie in that folder are ever imported.
+The checkpoint says its architecture, such as "stylegan2-generator"; the module of that name in the
+role's folder (`services/generator/stylegan2_generator.py`) loads it. Nothing else is ever imported.
 """
 
 import importlib
@@ -40,8 +40,8 @@ def load_role(model: Model, device_name: str) -> Role:
     path = model.path
     try:
         checkpoint = load_checkpoint(path)
-        family = _family(checkpoint, model.role)
-        module = importlib.import_module(f"services.{model.role}.{family}")
+        name = _module_name(checkpoint, model.role)
+        module = importlib.import_module(f"services.{model.role}.{name}")
         role = _serve(model, checkpoint, module.load(checkpoint, device), device)
     except (OSError, ValueError) as error:
         raise WeightsError(f"{model.name} cannot be loaded: {error}") from error
@@ -63,17 +63,17 @@ def find_device(name: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _family(checkpoint: Checkpoint, role: str) -> str:
+def _module_name(checkpoint: Checkpoint, role: str) -> str:
     folder = importlib.import_module(f"services.{role}").__path__
-    families = {module.name for module in pkgutil.iter_modules(folder)} - {"role"}
-    family = checkpoint.architecture.removesuffix(f"-{role}")
-    if family not in families or family == checkpoint.architecture:
-        known = ", ".join(f"{name}-{role}" for name in sorted(families))
+    known = {module.name for module in pkgutil.iter_modules(folder)} - {"role"}
+    name = checkpoint.architecture.replace("-", "_")
+    if name not in known:
+        wanted = ", ".join(sorted(name.replace("_", "-") for name in known))
         raise ValueError(
             f"it holds the architecture '{checkpoint.architecture}', "
-            f"but a {role} is one of: {known}"
+            f"but a {role} is one of: {wanted}"
         )
-    return family
+    return name
 
 
 def _serve(model: Model, checkpoint: Checkpoint, loaded: Any, device: torch.device) -> Role:

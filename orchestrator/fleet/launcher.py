@@ -122,11 +122,14 @@ class LocalLauncher:
 
     def __exit__(
         self,
-        _type: type[BaseException] | None,
+        kind: type[BaseException] | None,
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.kill()  # a user in a hurry
+        else:
+            self.stop()
 
     def start(self, spec: ServiceSpec) -> LocalService:
         """Start a service and return at once; it is not ready yet.
@@ -135,7 +138,7 @@ class LocalLauncher:
             StorageError: its log cannot be written.
         """
         endpoint = new_endpoint(spec.role)
-        log_path = self._log_folder / f"{spec.role}.log"
+        log_path = self._log_path(spec.role)
         command = [sys.executable, "-P", "-m", "services", spec.role, "--model", spec.model]
         command += ["--bind", endpoint, "--device", spec.device, "--threads", str(spec.threads)]
         try:
@@ -183,6 +186,11 @@ class LocalLauncher:
                     f"its log: {slow[0].log_path}"
                 )
             time.sleep(POLL_S)
+
+    def _log_path(self, role: Role) -> Path:
+        """`generator.log`; `generator-2.log` for the second of a role."""
+        number = 1 + sum(service.spec.role == role for service in self.services)
+        return self._log_folder / (f"{role}.log" if number == 1 else f"{role}-{number}.log")
 
     def stop(self) -> None:
         """Ask all services to leave, kill those that do not, and remove their sockets."""

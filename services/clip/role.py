@@ -1,6 +1,6 @@
 """The clip role: embeds texts and pictures.
 
-A family is one module here with `load(checkpoint, device) -> ClipModel`.
+An architecture is one module here with `load(checkpoint, device) -> ClipModel`.
 """
 
 from typing import Protocol
@@ -26,12 +26,12 @@ from services.runtime.role import Options, ReadTensor, Role, Rows
 
 
 class ClipModel(Protocol):
-    """What a family must offer.
+    """What an architecture must offer.
 
     Attributes:
         image_size: side of the square pictures that it takes.
         embed_dim: length of a vector.
-        context_length: most tokens of a text; longer ones are refused.
+        context_length: most tokens of a text; the rest of longer ones is not seen.
     """
 
     image_size: int
@@ -39,7 +39,7 @@ class ClipModel(Protocol):
     context_length: int
 
     def tokenize(self, texts: list[str]) -> Tensor:
-        """(n, context_length) int64; ValueError names a text that is too long."""
+        """(n, context_length) int64, whatever the texts are."""
 
     def embed_tokens(self, tokens: Tensor) -> Tensor:
         """(n, context_length) int64 -> (n, embed_dim) float32 of length 1."""
@@ -49,7 +49,7 @@ class ClipModel(Protocol):
 
 
 class ClipLoader(Protocol):
-    """The `load` of a family's module."""
+    """The `load` of an architecture's module."""
 
     def __call__(self, checkpoint: Checkpoint, device: torch.device) -> ClipModel:
         """Build the model; raise ValueError if the checkpoint does not fit."""
@@ -66,11 +66,7 @@ class ClipRole(Role):
     def prepare(self, call: Method, read: ReadTensor) -> Rows:
         """Token rows or pictures; the two never share a batch."""
         if isinstance(call, EmbedTexts):
-            try:
-                tokens = self._model.tokenize(list(call.texts))
-            except ValueError as error:
-                raise BadRequestError(str(error)) from error
-            return Rows("texts", tokens.numpy())
+            return Rows("texts", self._model.tokenize(list(call.texts)).numpy())
         if isinstance(call, EmbedImages):
             size = self._model.image_size
             return Rows("images", check_images(read(call.images), size, size))

@@ -1,1 +1,4 @@
-"""Discriminators: pictures in, one logit each out. One file a family; `role` serves any of them."""
+"""Discriminators: pictures in, one logit each out.
+
+One file an architecture; `role` serves any of them.
+"""

@@ -1,6 +1,6 @@
 """The discriminator role: how real each picture looks to the network that trained the generator.
 
-A family is one module here with `load(checkpoint, device) -> DiscriminatorModel`.
+An architecture is one module here with `load(checkpoint, device) -> DiscriminatorModel`.
 """
 
 from typing import Protocol
@@ -18,7 +18,7 @@ from services.runtime.role import Options, ReadTensor, Role, Rows
 
 
 class DiscriminatorModel(Protocol):
-    """What a family must offer.
+    """What an architecture must offer.
 
     Attributes:
         height: of a picture, in pixels.
@@ -33,7 +33,7 @@ class DiscriminatorModel(Protocol):
 
 
 class DiscriminatorLoader(Protocol):
-    """The `load` of a family's module."""
+    """The `load` of an architecture's module."""
 
     def __call__(self, checkpoint: Checkpoint, device: torch.device) -> DiscriminatorModel:
         """Build the model; raise ValueError if the checkpoint does not fit."""

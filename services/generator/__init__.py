@@ -1,1 +1,1 @@
-"""Generators: genomes in, pictures out. One file a family of models; `role` serves any of them."""
+"""Generators: genomes in, pictures out. One file an architecture; `role` serves any of them."""

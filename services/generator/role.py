@@ -1,8 +1,8 @@
 """The generator role: checks genomes, draws pictures, makes the view that CLIP wants.
 
-A family of generators is one module here with `load(checkpoint, device) -> GeneratorModel`. To add
-yours: write that module, save its weights with an architecture of "FAMILY-generator", and add a
-row to the catalogue.
+An architecture is one module here with `load(checkpoint, device) -> GeneratorModel`. To add yours:
+write that module, save its weights with the module's name as their architecture, and add a row to
+the catalogue.
 """
 
 from typing import Protocol, cast
@@ -21,7 +21,7 @@ from services.runtime.role import Options, ReadTensor, Role, Rows
 
 
 class GeneratorModel(Protocol):
-    """What a family must offer.
+    """What an architecture must offer.
 
     Attributes:
         spaces: the latent spaces it accepts, its usual one first.
@@ -41,7 +41,7 @@ class GeneratorModel(Protocol):
 
 
 class GeneratorLoader(Protocol):
-    """The `load` of a family's module."""
+    """The `load` of an architecture's module."""
 
     def __call__(self, checkpoint: Checkpoint, device: torch.device) -> GeneratorModel:
         """Build the model; raise ValueError if the checkpoint does not fit."""

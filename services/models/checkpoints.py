@@ -1,12 +1,13 @@
 """Checkpoints: safetensors files that say what they hold.
 
 The header's metadata has four entries: `format` ("glasshouse-1"), `architecture` (a word such as
-"stylegan2-generator"), `config` (JSON object: what the architecture is built from) and `card` (JSON object:
-how it was trained, figures, licence). Nothing in a checkpoint is ever executed.
+"stylegan2-generator"), `config` (JSON object: what the architecture is built from) and `card`
+(JSON object: how it was trained, figures, licence). Nothing in a checkpoint is ever executed.
 
-Promises: writing is atomic (a reader sees the old file or the new one); tensors may be stored as fp16 and
-are loaded as float32 (integers stay as they are); the digest is of the file's bytes. A damaged or foreign
-file raises ValueError in one sentence that says what was wanted and what was found.
+Promises: writing is atomic (a reader sees the old file or the new one); tensors may be stored as
+fp16 and are loaded as float32 (integers stay as they are); the digest is of the file's bytes. A
+damaged or foreign file raises ValueError in one sentence that says what was wanted and what was
+found.
 """
 
 import hashlib
@@ -45,7 +46,7 @@ class Checkpoint:
     def expect(self, architecture: str) -> "Checkpoint":
         """Itself; raises ValueError if it holds another architecture."""
         if self.architecture != architecture:
-            raise ValueError(f"wanted a {architecture} checkpoint, found {self.architecture}")
+            raise ValueError(f"wanted architecture {architecture}, found {self.architecture}")
         return self
 
 

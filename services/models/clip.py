@@ -1,10 +1,11 @@
 """Small CLIPs of our own: open_clip's networks, built from the config in one of our checkpoints.
 
-Promises: embeddings are float32 rows of unit length, a row depends on its own text or picture alone, and the
-text of an embedding may hold any characters. This is the only module here that imports open_clip.
+Promises: embeddings are float32 rows of unit length, a row depends on its own text or picture
+alone, and the text of an embedding may hold any characters. This is the only module here that
+imports open_clip.
 
-Config: `embed_dim`, `vision_cfg` and `text_cfg` as open_clip's `CLIP` takes them, `words` for the tokenizer,
-`mean` and `std` (three numbers each) of the pictures it was trained on.
+Config: `embed_dim`, `vision_cfg` and `text_cfg` as open_clip's `CLIP` takes them, `words` for the
+tokenizer, `mean` and `std` (three numbers each) of the pictures it was trained on.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,9 @@ ARCHITECTURE: Final = "open-clip"
 class ClipModel:
     """A CLIP ready to embed texts and pictures."""
 
-    def __init__(self, config: Json, tensors: dict[str, Tensor] | None = None, digest: str = "") -> None:
+    def __init__(
+        self, config: Json, tensors: dict[str, Tensor] | None = None, digest: str = ""
+    ) -> None:
         """Build from a config; without `tensors` the weights are fresh.
 
         Raises:
@@ -82,7 +85,7 @@ class ClipModel:
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """n texts -> (n, embed_dim) float32, unit length."""
+        """Texts -> (n, embed_dim) float32, unit length."""
         if not texts:
             return torch.zeros(0, self.embed_dim, device=self.device)
         tokens = self.tokenizer(texts).to(self.device)
@@ -103,7 +106,9 @@ class ClipModel:
             )
         if not len(images):
             return torch.zeros(0, self.embed_dim, device=self.device)
-        return functional.normalize(self.network.encode_image(self.preprocessed(images)).float(), dim=1)
+        return functional.normalize(
+            self.network.encode_image(self.preprocessed(images)).float(), dim=1
+        )
 
     def preprocessed(self, images: Tensor) -> Tensor:
         """(n, h, w, 3) uint8 -> (n, 3, h, w) float32 on the device, normalised."""

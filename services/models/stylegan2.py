@@ -1,10 +1,12 @@
 """StyleGAN2's generator: mapping network, modulated synthesis with RGB skips, truncation.
 
-Promises: with noise "none" or "const" a row of the output depends on its own latent alone; the tensors are named
-and shaped as in NVIDIA's released networks (`mapping.fc0.weight`, `synthesis.b8.conv0.affine.bias`, ...).
-Any power-of-two resolution from 8 up. Not here: class conditions, fp16 blocks, style mixing.
+Promises: with noise "none" or "const" a row of the output depends on its own latent alone; the
+tensors are named and shaped as in NVIDIA's released networks (`mapping.fc0.weight`,
+`synthesis.b8.conv0.affine.bias`, ...). Any power-of-two resolution from 8 up. Not here: class
+conditions, fp16 blocks, style mixing.
 
-Source: Karras et al. 2020, sections 2 and 4 (weight demodulation, skip generator), config F by default.
+Source: Karras et al. 2020, sections 2 and 4 (weight demodulation, skip generator), config F by
+default.
 """
 
 import math
@@ -24,12 +26,12 @@ from services.models.stylegan2_layers import (
 )
 
 NoiseMode = Literal["const", "random", "none"]
-"""`const` adds the stored noise, `random` fresh noise per row (a row then depends on luck), `none` none."""
+"""`const` adds the stored noise, `random` fresh noise (a row then depends on luck), `none` none."""
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorConfig:
-    """The shape of a generator. C(r) = min(channel_base // r, channel_max) channels at resolution r."""
+    """The shape of a generator: min(channel_base // r, channel_max) channels at resolution r."""
 
     resolution: int = 1024
     z_dim: int = 512
@@ -160,7 +162,7 @@ class SynthesisBlock(nn.Module):
     def forward(
         self, x: Tensor | None, image: Tensor | None, w: Tensor, noise_mode: NoiseMode
     ) -> tuple[Tensor, Tensor]:
-        """Features and picture of half the resolution (None for the first block) -> those of this one."""
+        """Features and picture of half the resolution (None at first) -> those of this one."""
         if self._first or x is None:
             x = self.const[None].expand(w.shape[0], -1, -1, -1)
         else:

@@ -1,11 +1,11 @@
 """StyleGAN2's residual discriminator: pictures to realness logits.
 
-Promises: with the default `group_size=1` each picture is its own group for the minibatch standard deviation,
-so its score does not depend on its batch-mates; training passes 4. Tensors are named as in NVIDIA's
-released networks. Not here: class conditions, fp16 blocks.
+Promises: with the default `group_size=1` each picture is its own group for the minibatch standard
+deviation, so its score does not depend on its batch-mates; training passes 4. Tensors are named
+as in NVIDIA's released networks. Not here: class conditions, fp16 blocks.
 
-Source: Karras et al. 2020, section 4 (residual discriminator); Karras et al. 2018, section 3 (minibatch
-standard deviation).
+Source: Karras et al. 2020, section 4 (residual discriminator); Karras et al. 2018, section 3
+(minibatch standard deviation).
 """
 
 import math
@@ -23,7 +23,7 @@ SQRT_HALF = math.sqrt(0.5)
 
 @dataclass(frozen=True, slots=True)
 class DiscriminatorConfig:
-    """The shape of a discriminator. C(r) = min(channel_base // r, channel_max) channels at resolution r."""
+    """The shape of a discriminator: min(channel_base // r, channel_max) channels at r."""
 
     resolution: int = 1024
     channel_base: int = 32768

@@ -1,11 +1,12 @@
 """The layers that StyleGAN2's generator and discriminator share.
 
-Source of the mathematics: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (2020).
-Weights are stored unscaled and multiplied by their learning-rate gain at run time ("equalised learning rate"), and
-tensor names follow NVIDIA's released networks, so that those load into these classes.
+Source of the mathematics: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN"
+(2020). Weights are stored unscaled and multiplied by their learning-rate gain at run time
+("equalised learning rate"), and tensor names follow NVIDIA's released networks, so that those
+load into these classes.
 
-All activations are float32 NCHW. A module here never looks at more than one row at a time, except for the
-minibatch statistics in the discriminator.
+All activations are float32 NCHW. A module here never looks at more than one row at a time, except
+for the minibatch statistics in the discriminator.
 """
 
 import math
@@ -46,7 +47,7 @@ def activated(features: Tensor, bias: Tensor, gain: float = SQRT_2) -> Tensor:
 
 
 class Dense(nn.Module):
-    """A fully connected layer: (n, inputs) -> (n, outputs), `y = x (W lr / sqrt(inputs))^T + b lr`."""
+    """A fully connected layer: `y = x (W lr / sqrt(inputs))^T + b lr`."""
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ def modulated_conv(
     *,
     demodulate: bool = True,
 ) -> Tensor:
-    """Convolution whose weight is scaled per row and input channel, not fused: scale, convolve, rescale.
+    """Convolution with a weight scaled per row and input channel, unfused.
 
     The input is scaled by the style, one convolution serves all rows, and the output is scaled by
     `rsqrt(s^2 (sum W^2)^T + 1e-8)`, which equals convolving with each row's own demodulated weight.

@@ -1,7 +1,7 @@
 """A tokenizer for small CLIPs: whole words that it knows, bytes for all others.
 
-Ids: 0 padding, 1 start, 2 to 257 the 256 bytes, then the words, and last the end of text, which is the largest
-id because open_clip's text tower reads its answer at the largest id of a row.
+Ids: 0 padding, 1 start, 2 to 257 the 256 bytes, then the words, and last the end of text, which
+is the largest id because open_clip's text tower reads its answer at the largest id of a row.
 
 Promises: any string encodes; text is lower-cased and punctuation dropped, so "A yellow car!" is
 "a yellow car"; a text too long for the context keeps its start and its end token.
@@ -50,7 +50,7 @@ class WordTokenizer:
         return ids
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """n texts -> (n, context_length) int64: start, the text, end, padding."""
+        """Texts -> (n, context_length) int64: start, the text, end, padding."""
         rows = torch.full((len(texts), self.context_length), PADDING, dtype=torch.int64)
         for row, text in zip(rows, texts, strict=True):
             ids = [START, *self.encode(text)[: self.context_length - 2], self.end]

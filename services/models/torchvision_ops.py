@@ -1,12 +1,14 @@
 """Make `import torchvision` work beside a torch that its compiled operators do not fit.
 
-open_clip imports torchvision for its preprocessing. The torchvision wheel on PyPI is built for the CUDA torch
-of PyPI; beside the CPU torch of download.pytorch.org its extension does not load, and `import torchvision`
-then fails with "operator torchvision::nms does not exist", because it registers a fake kernel for an
-operator nobody has defined. `ensure_torchvision` defines the schemas of those operators (never their
-kernels: they detect overlapping boxes, which nothing here does) and imports again.
+open_clip imports torchvision for its preprocessing. The torchvision wheel on PyPI is built for
+the CUDA torch of PyPI; beside the CPU torch of download.pytorch.org its extension does not load,
+and `import torchvision` then fails with "operator torchvision::nms does not exist", because it
+registers a fake kernel for an operator nobody has defined. `ensure_torchvision` defines the
+schemas of those operators (never their kernels: they detect overlapping boxes, which nothing here
+does) and imports again.
 
-Promises: nothing changes where torchvision already works, and no operator that exists is defined twice.
+Promises: nothing changes where torchvision already works, and no operator that exists is defined
+twice.
 """
 
 import importlib

@@ -1,0 +1,71 @@
+# Everything one types here. `make` alone lists the targets.
+
+VENV ?= .venv
+PYTHON ?= python3
+PROMPT ?= a yellow car in the city
+ARGS ?=
+export PROMPT
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# torch's own wheel brings these on Linux with a GPU build; which ones is torch's business.
+CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \
+	nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile \
+	nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 \
+	nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
+# The sha256 of torch's CPU build, which no registry of ours lists; see docs/architecture.md.
+TORCH_CPU_SHA256 := 6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+
+.PHONY: help run test check slow bench lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+run: $(VENV)/.installed ## grow a picture: PROMPT="a blue car at night" make run
+	@$(BIN)/orchestrator run "$$PROMPT" $(ARGS)
+
+test: $(VENV)/.testing ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.testing ## ruff, mypy and the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(ARGS)
+
+slow: $(VENV)/.testing ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: $(VENV)/.installed ## measure: search against random, and the pipeline against one process
+	$(BIN)/python -m benchmarks.search $(ARGS)
+	$(BIN)/python -m benchmarks.pipeline
+
+lock: ## resolve the tested versions again (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate $(CUDA:%=--no-emit-package %) -o requirements.txt
+	sed -i 's/^torch==.*/&\n    --hash=sha256:$(TORCH_CPU_SHA256) \\/' requirements.txt
+	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate $(CUDA:%=--no-emit-package %) \
+		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.txt) \
+		-o requirements-test.txt
+
+clean: ## remove the virtual environment
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
+		f"Glasshouse needs Python 3.11 or newer, this is {v[0]}.{v[1]}: PYTHON=python3.12 make")'
+	$(PYTHON) -m venv $(VENV)
+
+# Hash-checked first, without dependencies; then what this machine's build of torch needs besides.
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV): about 0.5 GB, or 3 GB more where torch comes with CUDA."
+	$(PIP) --no-deps --require-hashes -r requirements.txt
+	$(PIP) torch
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.testing: requirements-test.txt $(VENV)/.installed
+	$(PIP) --no-deps --require-hashes -r requirements-test.txt
+	@touch $@

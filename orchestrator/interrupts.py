@@ -1,0 +1,53 @@
+"""Ctrl-C and its relatives: the first asks the run to finish its generation, the second leaves.
+
+SIGTERM and SIGHUP count as a first Ctrl-C, with their own exit codes. The handler only notes what
+happened; the run looks at `stop` between generations. A second Ctrl-C raises KeyboardInterrupt, on
+which services are killed instead of asked.
+"""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Self
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+class StoppedError(Exception):
+    """Raised inside a run that was told to stop before it had a generation to finish."""
+
+
+class Interrupts:
+    """Listens to signals while it is entered.
+
+    Attributes:
+        stop: whether the run was told to finish.
+        exit_code: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, else 0.
+    """
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.exit_code = 0
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._handle) for number in EXIT_CODES}
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Raise StoppedError if the run was told to stop."""
+        if self.stop:
+            raise StoppedError
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.stop = True
+        self.exit_code = EXIT_CODES[signal.Signals(number)]

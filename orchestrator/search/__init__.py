@@ -1,0 +1,36 @@
+"""Search: algorithms that propose genomes and learn from their objective values.
+
+`make_algorithm` gives an `Algorithm` with `ask` and `tell`; everything else here describes
+algorithms, moves between latent spaces and flat arrays, or picks from a front. Importing this
+package imports neither pymoo nor cma.
+"""
+
+from orchestrator.search.algorithm import Algorithm, Objectives, Population, Settings
+from orchestrator.search.catalogue import (
+    AlgorithmInfo,
+    Parameter,
+    default_algorithm,
+    describe_algorithms,
+    make_algorithm,
+)
+from orchestrator.search.pareto import Picks, knee_and_extremes, non_dominated
+from orchestrator.search.space import Genomes, repair, row_hashes, sample
+
+__all__ = [
+    "Algorithm",
+    "AlgorithmInfo",
+    "Genomes",
+    "Objectives",
+    "Parameter",
+    "Picks",
+    "Population",
+    "Settings",
+    "default_algorithm",
+    "describe_algorithms",
+    "knee_and_extremes",
+    "make_algorithm",
+    "non_dominated",
+    "repair",
+    "row_hashes",
+    "sample",
+]

@@ -1,0 +1,246 @@
+"""What every algorithm promises, whichever it is."""
+
+import numpy as np
+import pytest
+
+from orchestrator.search import Algorithm, Genomes, Objectives, describe_algorithms, make_algorithm
+from orchestrator.search.space import repair
+from protocol.errors import BadRequestError
+from protocol.latent import LatentSpace
+
+NAMES = [info.name for info in describe_algorithms()]
+INFO = {info.name: info for info in describe_algorithms()}
+
+
+def objectives_of(name: str) -> int:
+    return 2 if INFO[name].objectives == "several" else 1
+
+
+def make(
+    name: str, space: LatentSpace, seed: int = 1, population: int = 8, **parameters: float | str
+) -> Algorithm:
+    return make_algorithm(
+        name,
+        space,
+        population=population,
+        objectives=objectives_of(name),
+        seed=seed,
+        parameters=parameters,
+    )
+
+
+def score(genomes: Genomes, count: int) -> Objectives:
+    """Distances to `count` points, (n, count)."""
+    centres = np.linspace(0.3, -0.3, count)
+    return np.stack([((genomes.astype(float) - c) ** 2).sum(axis=1) for c in centres], axis=1)
+
+
+def grow(algorithm: Algorithm, generations: int) -> tuple[Genomes, Objectives]:
+    """The batches asked for and the objectives told."""
+    batches, told = [], []
+    for _ in range(generations):
+        batches.append(algorithm.ask())
+        told.append(score(batches[-1], algorithm.settings.objectives))
+        algorithm.tell(told[-1])
+    return np.array(batches), np.array(told)
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.mark.parametrize("population", [4, 7, 16])
+def test_every_batch_is_full_valid_and_float32(
+    name: str, population: int, real_space: LatentSpace, mixed_space: LatentSpace
+) -> None:
+    for space in (real_space, mixed_space):
+        if any(segment.kind not in INFO[name].kinds for segment in space.segments):
+            continue
+        algorithm = make(name, space, population=population)
+        batches, _ = grow(algorithm, 6)
+        assert batches.shape == (6, population, space.size)
+        assert batches.dtype == np.float32
+        for batch in batches:
+            assert repair(space, batch).tobytes() == batch.tobytes()
+        assert algorithm.generation == 6
+        assert algorithm.evaluations == 6 * population
+        assert algorithm.failed == 0
+        assert algorithm.population.genomes.shape == (population, space.size)
+        assert algorithm.population.genomes.dtype == np.float32
+        assert algorithm.population.objectives.dtype == np.float64
+
+
+@pytest.mark.parametrize("name", ["ga", "nsga2", "random"])
+def test_batches_stay_full_where_a_space_has_fewer_points_than_rows(
+    name: str, tiny_space: LatentSpace
+) -> None:
+    batches, _ = grow(make(name, tiny_space, population=16), 5)
+    assert batches.shape == (5, 16, 2)
+
+
+def test_same_seed_same_batches_and_another_seed_others(name: str, real_space: LatentSpace) -> None:
+    first, _ = grow(make(name, real_space, seed=3), 12)
+    np.random.seed(0)  # noqa: NPY002 - the global generator must not matter
+    again, _ = grow(make(name, real_space, seed=3), 12)
+    other, _ = grow(make(name, real_space, seed=4), 12)
+    assert first.tobytes() == again.tobytes()
+    assert not (first == other).any()
+
+
+def test_two_searches_at_once_do_not_disturb_each_other(name: str, real_space: LatentSpace) -> None:
+    alone, _ = grow(make(name, real_space, seed=3), 6)
+    left, right = make(name, real_space, seed=3), make(name, real_space, seed=9)
+    together = []
+    for _ in range(6):
+        together.append(left.ask())
+        batch = right.ask()
+        left.tell(score(together[-1], left.settings.objectives))
+        right.tell(score(batch, right.settings.objectives))
+    assert np.array(together).tobytes() == alone.tobytes()
+
+
+def test_global_randomness_is_neither_read_nor_moved(name: str, real_space: LatentSpace) -> None:
+    np.random.seed(5)  # noqa: NPY002 - watched, not used
+    before = np.random.get_state()  # noqa: NPY002
+    grow(make(name, real_space), 10)
+    after = np.random.get_state()  # noqa: NPY002
+    assert before[2:] == after[2:]
+    assert (before[1] == after[1]).all()
+
+
+def test_replaying_recorded_objectives_gives_the_recorded_genomes(
+    name: str, real_space: LatentSpace
+) -> None:
+    batches, told = grow(make(name, real_space, seed=6), 10)
+    resumed = make(name, real_space, seed=6)
+    for batch, objectives in zip(batches[:6], told[:6], strict=True):
+        assert resumed.ask().tobytes() == batch.tobytes()
+        resumed.tell(objectives)
+    rest, _ = grow(resumed, 4)
+    assert rest.tobytes() == batches[6:].tobytes()
+
+
+def test_the_batch_belongs_to_the_caller(name: str, real_space: LatentSpace) -> None:
+    careless, careful = make(name, real_space), make(name, real_space)
+    for _ in range(4):
+        batch = careless.ask()
+        objectives = score(batch, careless.settings.objectives)
+        batch[:] = 99
+        careless.tell(objectives)
+        objectives[:] = -99
+    grow(careful, 4)
+    assert careless.population.genomes.tobytes() == careful.population.genomes.tobytes()
+    assert careless.population.objectives.tobytes() == careful.population.objectives.tobytes()
+
+
+def test_survivors_carry_the_objectives_of_their_own_genomes(
+    name: str, real_space: LatentSpace
+) -> None:
+    algorithm = make(name, real_space)
+    grow(algorithm, 8)
+    found = algorithm.population
+    assert np.allclose(found.objectives, score(found.genomes, algorithm.settings.objectives))
+
+
+def test_ask_and_tell_take_turns(name: str, real_space: LatentSpace) -> None:
+    algorithm = make(name, real_space)
+    values = np.zeros((8, algorithm.settings.objectives))
+    with pytest.raises(BadRequestError, match="without an ask"):
+        algorithm.tell(values)
+    first = algorithm.ask()
+    with pytest.raises(BadRequestError, match="asked twice"):
+        algorithm.ask()
+    algorithm.tell(score(first, algorithm.settings.objectives))
+    with pytest.raises(BadRequestError, match="without an ask"):
+        algorithm.tell(values)
+    assert algorithm.generation == 1
+
+
+def test_a_wrong_shape_is_refused_and_changes_nothing(name: str, real_space: LatentSpace) -> None:
+    algorithm = make(name, real_space)
+    m = algorithm.settings.objectives
+    batch = algorithm.ask()
+    for wrong in (np.zeros(8), np.zeros((7, m)), np.zeros((8, m + 1)), np.zeros((0, m))):
+        with pytest.raises(BadRequestError, match=rf"expected objectives with shape \(8, {m}\)"):
+            algorithm.tell(wrong)
+    with pytest.raises(BadRequestError, match="must be numbers"):
+        algorithm.tell([["x"] * m] * 8)
+    assert algorithm.evaluations == 0
+    algorithm.tell(score(batch, m))
+    assert algorithm.evaluations == 8
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_failed_rows_rank_last_and_are_counted(
+    name: str, broken: float, real_space: LatentSpace
+) -> None:
+    algorithm = make(name, real_space)
+    m = algorithm.settings.objectives
+    for generation in range(6):
+        values = score(algorithm.ask(), m)
+        values[generation % 2 :: 2, 0] = broken
+        algorithm.tell(values)
+        assert algorithm.failed == 4 * (generation + 1)
+    kept = algorithm.population.objectives
+    assert not np.isnan(kept).any()
+    failed = np.isinf(kept)
+    assert (failed.all(axis=1) == failed.any(axis=1)).all()
+    if name != "cma":  # which keeps no elite
+        assert not failed.any()
+
+
+def test_a_search_survives_batches_in_which_everything_failed(
+    name: str, real_space: LatentSpace
+) -> None:
+    algorithm = make(name, real_space)
+    m = algorithm.settings.objectives
+    for _ in range(3):
+        algorithm.ask()
+        algorithm.tell(np.full((8, m), np.nan))
+    assert np.isinf(algorithm.population.objectives).all()
+    batches, _ = grow(algorithm, 3)
+    assert np.isfinite(batches).all()
+    assert np.isfinite(algorithm.population.objectives).all()
+
+
+def test_flat_and_huge_objectives_never_stop_a_search(name: str, real_space: LatentSpace) -> None:
+    algorithm = make(name, real_space)
+    m = algorithm.settings.objectives
+    for value in [0.3] * 150 + [1e200, -1e200] * 5:
+        batch = algorithm.ask()
+        assert np.isfinite(batch).all()
+        algorithm.tell(np.full((8, m), value))
+    assert algorithm.generation == 160
+
+
+def test_rescoring_replaces_the_survivors_objectives(name: str, real_space: LatentSpace) -> None:
+    algorithm = make(name, real_space)
+    m = algorithm.settings.objectives
+    with pytest.raises(BadRequestError, match="only after a tell"):
+        algorithm.rescore(np.zeros((8, m)))
+    grow(algorithm, 4)
+    other = score(algorithm.population.genomes + 5, m)
+    rows = {genome.tobytes(): row for genome, row in zip(algorithm.population.genomes, other)}  # noqa: B905
+    algorithm.rescore(other)
+    found = algorithm.population
+    assert algorithm.generation == 4
+    assert algorithm.evaluations == 40
+    assert len(found) == 8
+    for genome, objectives in zip(found.genomes, found.objectives, strict=True):
+        assert objectives.tolist() == rows[genome.tobytes()].tolist()
+    algorithm.ask()
+    with pytest.raises(BadRequestError, match="before the next ask"):
+        algorithm.rescore(np.zeros((8, m)))
+
+
+@pytest.mark.parametrize("name", ["ga", "de"])
+def test_after_rescoring_old_objectives_no_longer_protect_a_genome(
+    name: str, real_space: LatentSpace
+) -> None:
+    algorithm = make(name, real_space)
+    grow(algorithm, 4)
+    algorithm.rescore(np.full((8, 1), 1e6))
+    batch = algorithm.ask()
+    algorithm.tell(score(batch, 1))
+    assert algorithm.population.objectives.max() < 1e6

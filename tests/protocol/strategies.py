@@ -1,0 +1,86 @@
+"""Random well-formed messages."""
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from protocol import messages as m
+from protocol.latent import LatentSpace, Segment
+from protocol.tensors import TensorWriter
+
+names = st.text(min_size=1, max_size=40)
+ids = st.binary(min_size=16, max_size=16)
+counts = st.integers(0, 2**40)
+durations = st.floats(0, 1e6)
+
+tensors = st.sampled_from([np.uint8, np.int64, np.float32]).flatmap(
+    lambda dtype: arrays.arrays(dtype, arrays.array_shapes(max_dims=4, max_side=12))
+)
+segments = st.builds(
+    Segment,
+    names,
+    st.sampled_from(["real", "integer", "categorical", "binary"]),
+    st.integers(1, 999),
+    st.floats(-9, 0),
+    st.floats(1, 9),
+    st.sampled_from(["normal", "truncated_normal", "uniform"]),
+)
+spaces = st.lists(segments, min_size=1, max_size=3).map(lambda s: LatentSpace("z", tuple(s)))
+sides = st.integers(0, 4096)
+abouts = st.one_of(
+    st.builds(m.GeneratorInfo, st.lists(spaces, max_size=2).map(tuple), sides, sides),
+    st.builds(m.ClipInfo, sides, counts, counts),
+    st.builds(m.DiscriminatorInfo, sides, sides),
+)
+infos = st.builds(m.ServiceInfo, names, names, names, counts, counts, abouts)
+
+
+@st.composite
+def messages_with_frames(draw: st.DrawFn) -> tuple[m.Message, list[memoryview]]:
+    """Any message, and the frames its tensors are in."""
+    writer = TensorWriter()
+    call = st.one_of(
+        st.just(m.Describe()),
+        st.builds(
+            lambda a, space, psi, size: m.Generate(space, writer.add(a), psi, size),
+            tensors,
+            names,
+            st.floats(0, 2),
+            sides,
+        ),
+        st.builds(m.EmbedTexts, st.lists(names, min_size=1, max_size=5).map(tuple)),
+        st.builds(lambda a: m.EmbedImages(writer.add(a)), tensors),
+        st.builds(lambda a: m.Score(writer.add(a)), tensors),
+    )
+    result = st.one_of(
+        st.builds(m.Description, infos),
+        st.builds(lambda a, b: m.Pictures(writer.add(a), writer.add(b)), tensors, tensors),
+        st.builds(lambda a: m.Embeddings(writer.add(a)), tensors),
+        st.builds(lambda a: m.Scores(writer.add(a)), tensors),
+    )
+    message = draw(
+        st.one_of(
+            st.builds(m.Hello, counts, counts, st.sampled_from(["generator", "clip"]), names),
+            st.builds(m.Welcome, counts, names, infos),
+            st.builds(m.Request, ids, st.floats(0.1, 100), call),
+            st.builds(m.Reply, ids, names, durations, durations, result),
+            st.builds(
+                m.ErrorMessage, st.sampled_from([b"", b"i" * 16]), names, st.booleans(), names
+            ),
+            st.builds(m.Ping, counts),
+            st.builds(
+                m.Pong,
+                counts,
+                names,
+                st.sampled_from(["ready", "busy", "hung"]),
+                counts,
+                durations,
+                durations,
+                durations,
+                counts,
+            ),
+            st.builds(m.Cancel, ids),
+            st.builds(m.Bye, names),
+        )
+    )
+    return message, writer.frames

@@ -1,0 +1,64 @@
+"""Real little roles without torch: one that answers, one that is slow, one that some rows break."""
+
+import threading
+import time
+
+import numpy as np
+
+from protocol.errors import BadRequestError
+from protocol.messages import (
+    DiscriminatorInfo,
+    Method,
+    Result,
+    Score,
+    Scores,
+    ServiceInfo,
+)
+from protocol.tensors import Array, TensorWriter
+from services.runtime.role import Options, ReadTensor, Role, Rows
+
+SIDE = 2
+POISON = 13
+
+
+class MeanRole(Role):
+    """Scores a 2x2 picture with the mean of its pixels.
+
+    Attributes:
+        shapes: of every batch computed.
+        pause_s: how long a batch takes.
+        gate: batches wait until it is set.
+    """
+
+    def __init__(self, batch_rows: int = 4, queue_rows: int = 64, pause_s: float = 0.0) -> None:
+        self.info = ServiceInfo(
+            "mean", "blake2b:mean", "cpu", batch_rows, queue_rows, DiscriminatorInfo(SIDE, SIDE)
+        )
+        self.shapes: list[tuple[int, ...]] = []
+        self.pause_s = pause_s
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def prepare(self, call: Method, read: ReadTensor) -> Rows:
+        if not isinstance(call, Score):
+            raise BadRequestError("only scores here")
+        return Rows("score", read(call.images))
+
+    def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
+        self.gate.wait(20)
+        time.sleep(self.pause_s)
+        self.shapes.append(values.shape)
+        if (values == POISON).any():
+            raise RuntimeError("these pixels break me")
+        return (values.reshape(len(values), -1).mean(1).astype(np.float32),)
+
+    def result(self, options: Options, outputs: tuple[Array, ...], writer: TensorWriter) -> Result:
+        return Scores(logits=writer.add(outputs[0]))
+
+    def warm_up(self) -> None:
+        pass
+
+
+def pictures(values: list[int]) -> Array:
+    """(n, 2, 2, 3) uint8, each of one value, which is then its score."""
+    return np.repeat(np.array(values, np.uint8), SIDE * SIDE * 3).reshape(-1, SIDE, SIDE, 3)

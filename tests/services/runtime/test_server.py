@@ -1,0 +1,307 @@
+"""A service over real sockets: it answers everybody their own, whatever anybody sends."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zmq
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from protocol.client import Client, Service
+from protocol.errors import (
+    BadRequestError,
+    DeadlineError,
+    GlasshouseError,
+    ModelFailedError,
+    ServiceLostError,
+    UnreachableError,
+)
+from protocol.frames import decode, encode
+from protocol.messages import (
+    Cancel,
+    Describe,
+    Description,
+    EmbedTexts,
+    ErrorMessage,
+    Hello,
+    Pong,
+    Reply,
+    Request,
+    Score,
+    Scores,
+    Welcome,
+)
+from protocol.session import Pending
+from protocol.tensors import TensorWriter
+from services.runtime.server import Server
+from tests.services.runtime.roles import POISON, MeanRole, pictures
+
+Serve = Callable[[MeanRole], Server]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    running: list[tuple[Server, threading.Thread]] = []
+
+    def start(role: MeanRole) -> Server:
+        server = Server(role, f"ipc://{tmp_path}/{len(running)}.sock")
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        running.append((server, thread))
+        return server
+
+    yield start
+    for server, thread in running:
+        server.drain("the test is over", within_s=1.0)
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    with Client("test") as client:
+        yield client
+
+
+def ask(client: Client, service: Service, values: list[int], ttl_s: float = 10.0) -> Pending:
+    writer = TensorWriter()
+    return client.submit(service, Score(images=writer.add(pictures(values))), writer.frames, ttl_s)
+
+
+def scores(client: Client, pending: Pending) -> list[float]:
+    client.wait([pending])
+    answer = pending.answer()
+    assert isinstance(answer.reply.result, Scores)
+    return list(answer.tensor(answer.reply.result.logits))
+
+
+def test_rows_come_back_in_order_whatever_the_batches(serve: Serve, client: Client) -> None:
+    role = MeanRole(batch_rows=4)
+    service = client.connect(serve(role).endpoint, "discriminator")
+    asked = [[1, 2, 3, 4, 5, 6, 7], [10], [20, 21]]
+    pendings = [ask(client, service, values) for values in asked]
+    assert [scores(client, pending) for pending in pendings] == asked
+    assert {shape[0] for shape in role.shapes} == {4}
+
+
+def test_clients_share_batches(serve: Serve) -> None:
+    role = MeanRole(batch_rows=8)
+    server = serve(role)
+    with Client("one") as one, Client("two") as two:
+        services = [c.connect(server.endpoint, "discriminator") for c in (one, two)]
+        role.gate.clear()
+        blocker = ask(one, services[0], [0])
+        time.sleep(0.2)
+        first = ask(one, services[0], [1, 2])
+        second = ask(two, services[1], [3, 4])
+        time.sleep(0.2)
+        role.gate.set()
+        assert scores(one, blocker) == [0]
+        assert (scores(one, first), scores(two, second)) == ([1, 2], [3, 4])
+    assert len(role.shapes) == 2
+
+
+def test_ping_is_answered_while_the_model_computes(serve: Serve, client: Client) -> None:
+    role = MeanRole()
+    service = client.connect(serve(role).endpoint, "discriminator")
+    role.gate.clear()
+    pending = ask(client, service, [1] * 12)
+    client.pump(1.2)
+    assert isinstance(service.pong, Pong)
+    assert service.pong.state == "busy"
+    assert service.pong.queue_rows == 8
+    assert service.pong.batch_age_s > 0
+    role.gate.set()
+    assert scores(client, pending) == [1] * 12
+
+
+def test_a_row_that_breaks_the_model_does_not_hurt_its_batch_mates(
+    serve: Serve, client: Client
+) -> None:
+    role = MeanRole(batch_rows=8)
+    service = client.connect(serve(role).endpoint, "discriminator")
+    role.gate.clear()
+    blocker = ask(client, service, [0])
+    client.pump(0.2)
+    good, bad, fine = (ask(client, service, v) for v in ([1, 2], [3, POISON], [5]))
+    client.pump(0.2)
+    role.gate.set()
+    assert scores(client, blocker) == [0]
+    assert scores(client, good) == [1, 2]
+    assert scores(client, fine) == [5]
+    with pytest.raises(ModelFailedError, match="break me"):
+        scores(client, bad)
+    assert scores(client, ask(client, service, [9])) == [9]
+
+
+def test_mistakes_are_answered_in_one_sentence(serve: Serve, client: Client) -> None:
+    service = client.connect(serve(MeanRole()).endpoint, "discriminator")
+    with pytest.raises(BadRequestError, match="only scores here"):
+        client.call(service, EmbedTexts(texts=("a",))).answer()
+    with pytest.raises(BadRequestError, match="at least one row"):
+        scores(client, ask(client, service, []))
+    answer = client.call(service, Describe()).answer()
+    assert isinstance(answer.reply.result, Description)
+    assert answer.reply.result.info == service.info
+
+
+def test_the_wrong_role_is_refused(serve: Serve, client: Client) -> None:
+    with pytest.raises(BadRequestError, match=r"wanted a clip, but .* is a discriminator"):
+        client.connect(serve(MeanRole()).endpoint, "clip")
+
+
+def test_nobody_there(client: Client, tmp_path: Path) -> None:
+    started = time.monotonic()
+    with pytest.raises(UnreachableError, match="nobody answered"):
+        client.connect(f"ipc://{tmp_path}/none.sock", "clip", timeout_s=0.3)
+    assert time.monotonic() - started < 5
+
+
+def test_a_full_queue_is_asked_again(serve: Serve, client: Client) -> None:
+    role = MeanRole(batch_rows=4, queue_rows=8, pause_s=0.01)
+    service = client.connect(serve(role).endpoint, "discriminator")
+    asked = [[n] * 6 for n in range(10)]
+    pendings = [ask(client, service, values, ttl_s=30) for values in asked]
+    assert [scores(client, pending) for pending in pendings] == asked
+
+
+def test_a_deadline_ends_the_request_and_drops_its_rows(serve: Serve, client: Client) -> None:
+    role = MeanRole()
+    service = client.connect(serve(role).endpoint, "discriminator")
+    role.gate.clear()
+    first, second = ask(client, service, [1], ttl_s=0.3), ask(client, service, [2], ttl_s=0.3)
+    for pending in (first, second):
+        with pytest.raises(DeadlineError):
+            scores(client, pending)
+    client.pump(0.2)
+    role.gate.set()
+    assert scores(client, ask(client, service, [3])) == [3]
+    assert len(role.shapes) == 2  # the one that was being computed, and the last
+
+
+def test_draining_answers_what_is_queued_and_says_bye(serve: Serve, client: Client) -> None:
+    role = MeanRole(batch_rows=2)
+    server = serve(role)
+    service = client.connect(server.endpoint, "discriminator")
+    role.gate.clear()
+    pending = ask(client, service, [1, 2, 3])
+    client.pump(0.2)
+    server.drain("told to stop")
+    late = ask(client, service, [4])
+    client.wait([late])
+    assert late.error is not None
+    assert late.error.retryable
+    role.gate.set()
+    assert scores(client, pending) == [1, 2, 3]
+    client.pump(0.5)
+    assert service.state == "lost"
+    with pytest.raises(ServiceLostError, match="told to stop"):
+        scores(client, ask(client, service, [5]))
+
+
+def raw_socket(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
+    socket = context.socket(zmq.DEALER)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.RCVTIMEO, 5000)
+    socket.connect(endpoint)
+    return socket
+
+
+def test_a_request_before_hello_is_refused(serve: Serve) -> None:
+    server = serve(MeanRole())
+    with zmq.Context() as context, raw_socket(context, server.endpoint) as socket:
+        socket.send_multipart(encode(Request(id=b"i" * 16, ttl_s=1.0, call=Describe())))
+        message, _ = decode(socket.recv_multipart())
+        assert isinstance(message, ErrorMessage)
+        assert message.id == b"i" * 16
+        assert message.code == "lost"
+
+
+def test_another_version_is_named(serve: Serve) -> None:
+    server = serve(MeanRole())
+    with zmq.Context() as context, raw_socket(context, server.endpoint) as socket:
+        socket.send_multipart(encode(Hello(7, 9, "discriminator", "future")))
+        message, _ = decode(socket.recv_multipart())
+        assert isinstance(message, ErrorMessage)
+        assert message.code == "version"
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_no_input_makes_a_service_die_hang_or_answer_for_another(
+    fuzzed: tuple[Server, Client, Service, "zmq.Socket[bytes]"], data: st.DataObject
+) -> None:
+    _, client, service, attacker = fuzzed
+    writer = TensorWriter()
+    good = encode(
+        Request(id=b"x" * 16, ttl_s=5.0, call=Score(images=writer.add(pictures([1])))),
+        writer.frames,
+    )
+    hello = encode(Hello(1, 1, "discriminator", "fuzz"))
+    base = data.draw(st.sampled_from([good, hello, encode(Describing)]))
+    parts = [bytearray(part) for part in base]
+    for _ in range(data.draw(st.integers(0, 4))):
+        part = data.draw(st.sampled_from(parts))
+        place = data.draw(st.integers(0, len(part) - 1))
+        part[place] = data.draw(st.integers(0, 255))
+    parts += [bytearray(b) for b in data.draw(st.lists(st.binary(max_size=30), max_size=3))]
+    attacker.send_multipart([bytes(part) for part in parts])
+    mine = ask(client, service, [7, 8])
+    assert scores(client, mine) == [7, 8]
+    assert service.session.strays == 0
+    while attacker.poll(0):
+        message, _ = decode(attacker.recv_multipart())
+        assert not isinstance(message, Welcome) or message.info == service.info
+
+
+Describing = Request(id=b"d" * 16, ttl_s=1.0, call=Describe())
+
+
+@pytest.fixture
+def fuzzed(serve: Serve, client: Client) -> Iterator[tuple[Server, Client, Service, object]]:
+    server = serve(MeanRole())
+    service = client.connect(server.endpoint, "discriminator")
+    with zmq.Context() as context, raw_socket(context, server.endpoint) as attacker:
+        yield server, client, service, attacker
+
+
+def test_errors_cannot_be_forged_into_another_peers_request(serve: Serve, client: Client) -> None:
+    """A second client that knows a request's id can neither cancel nor answer it."""
+    role = MeanRole()
+    server = serve(role)
+    service = client.connect(server.endpoint, "discriminator")
+    role.gate.clear()
+    blocker, pending = ask(client, service, [1]), ask(client, service, [2])
+    client.pump(0.2)
+    with zmq.Context() as context, raw_socket(context, server.endpoint) as stranger:
+        stranger.send_multipart(encode(Hello(1, 1, "discriminator", "stranger")))
+        stranger.send_multipart(encode(Cancel(id=pending.request.id)))
+        stranger.send_multipart(encode(Request(pending.request.id, 5.0, Describe())))
+        answers = [decode(stranger.recv_multipart())[0] for _ in range(2)]
+        assert [type(answer) for answer in answers] == [Welcome, Reply]
+    role.gate.set()
+    assert scores(client, blocker) == [1]
+    assert scores(client, pending) == [2]
+
+
+def test_outcomes_are_numbers_not_lists(serve: Serve, client: Client) -> None:
+    service = client.connect(serve(MeanRole()).endpoint, "discriminator")
+    pending = client.call(service, *_score([5] * 300))
+    answer = pending.answer()
+    assert isinstance(answer.reply.result, Scores)
+    logits = answer.tensor(answer.reply.result.logits)
+    assert logits.dtype == np.float32
+    assert answer.reply.digest == "blake2b:mean"
+    assert answer.reply.wait_ms >= 0
+    assert not isinstance(pending.error, GlasshouseError)
+
+
+def _score(values: list[int]) -> tuple[Score, list[memoryview]]:
+    writer = TensorWriter()
+    return Score(images=writer.add(pictures(values))), writer.frames

@@ -1,0 +1,260 @@
+"""Real `service` processes: they say READY, answer, drain, and leave nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.fleet.launcher import LocalLauncher, LocalService, ServiceSpec
+from protocol.client import Client, Service
+from protocol.errors import (
+    BadRequestError,
+    ConfigError,
+    ServiceError,
+    ServiceLostError,
+    WeightsError,
+)
+from protocol.messages import (
+    Embeddings,
+    EmbedImages,
+    EmbedTexts,
+    Generate,
+    GeneratorInfo,
+    Method,
+    Pictures,
+    Score,
+    Scores,
+)
+from protocol.session import Answer
+from protocol.tensors import Array, TensorWriter
+from tests.tiny import RESOLUTION, Z_DIM
+
+Models = dict[str, Path]
+ROLES = ("generator", "clip", "discriminator")
+
+
+@pytest.fixture
+def launcher(runtime_folder: Path, tmp_path: Path) -> Iterator[LocalLauncher]:
+    del runtime_folder  # its checks run after this
+    with LocalLauncher(tmp_path) as launcher:
+        yield launcher
+
+
+def start(launcher: LocalLauncher, models: Models, *roles: str) -> list[LocalService]:
+    services = [
+        launcher.start(ServiceSpec(role, str(models[role]), threads=1))  # type: ignore[arg-type] # a role
+        for role in roles
+    ]
+    launcher.wait_ready(services, lambda: None)
+    return services
+
+
+def connect(client: Client, local: LocalService) -> Service:
+    return client.connect(local.endpoint, local.spec.role, watch=local.gone)
+
+
+def generate(client: Client, service: Service, genomes: Array, **options: int) -> Answer:
+    writer = TensorWriter()
+    call = Generate(space="z", genomes=writer.add(genomes), **options)  # type: ignore[arg-type] # sizes
+    return client.call(service, call, writer.frames).answer()
+
+
+def images_of(answer: Answer) -> Array:
+    assert isinstance(answer.reply.result, Pictures)
+    return answer.tensor(answer.reply.result.images)
+
+
+def genomes(rows: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal((rows, Z_DIM), dtype=np.float32)
+
+
+def test_the_three_roles_from_genome_to_score(launcher: LocalLauncher, tiny_models: Models) -> None:
+    locals_ = start(launcher, tiny_models, *ROLES)
+    with Client("test") as client:
+        generator, clip, discriminator = (connect(client, local) for local in locals_)
+        assert isinstance(generator.info.about, GeneratorInfo)
+        assert [space.name for space in generator.info.about.spaces] == ["z", "w"]
+        assert generator.info.digest == locals_[0].digest
+        answer = generate(client, generator, genomes(5), clip_size=32)
+        assert isinstance(answer.reply.result, Pictures)
+        assert answer.reply.result.clip_images is not None
+        views = answer.tensor(answer.reply.result.clip_images)
+        assert images_of(answer).shape == (5, RESOLUTION, RESOLUTION, 3)
+        assert views.shape == (5, 32, 32, 3)
+
+        def ask(service: Service, method: type[Method], array: Array) -> Answer:
+            writer = TensorWriter()
+            call = method(images=writer.add(array))  # type: ignore[call-arg] # Score or EmbedImages
+            return client.call(service, call, writer.frames).answer()
+
+        seen = ask(clip, EmbedImages, views)
+        assert isinstance(seen.reply.result, Embeddings)
+        np.testing.assert_allclose(
+            np.linalg.norm(seen.tensor(seen.reply.result.embeddings), axis=1), 1, atol=1e-5
+        )
+        said = client.call(clip, EmbedTexts(texts=("a yellow car", "???", "x" * 900))).answer()
+        assert isinstance(said.reply.result, Embeddings)
+        assert said.tensor(said.reply.result.embeddings).shape == (3, 8)
+        judged = ask(discriminator, Score, images_of(answer))
+        assert isinstance(judged.reply.result, Scores)
+        assert judged.tensor(judged.reply.result.logits).shape == (5,)
+        check_mistakes(client, generator, discriminator)
+        check_batches_do_not_matter(client, generator)
+
+
+def check_mistakes(client: Client, generator: Service, discriminator: Service) -> None:
+    broken = genomes(2)
+    broken[1, 3] = np.nan
+    for bad, why in (
+        (genomes(2)[:, :5], "wanted genomes of shape"),
+        (broken, "NaN"),
+        (genomes(2).astype(np.int64), "float32"),
+    ):
+        with pytest.raises(BadRequestError, match=why):
+            generate(client, generator, bad)
+    writer = TensorWriter()
+    call = Generate(space="w+", genomes=writer.add(genomes(1)))
+    with pytest.raises(BadRequestError, match="no latent space 'w\\+'; it has z, w"):
+        client.call(generator, call, writer.frames).answer()
+    with pytest.raises(BadRequestError, match="cannot embed_texts"):
+        client.call(discriminator, EmbedTexts(texts=("a",))).answer()
+
+
+def check_batches_do_not_matter(client: Client, generator: Service) -> None:
+    """A genome gives the same picture, bit for bit, alone, among others and in any place."""
+    population = genomes(37, seed=5)
+    together = images_of(generate(client, generator, population))
+    shuffled = np.random.default_rng(1).permutation(37)
+    moved = images_of(generate(client, generator, np.ascontiguousarray(population[shuffled])))
+    np.testing.assert_array_equal(moved, together[shuffled])
+    for row in (0, 15, 36):
+        alone = images_of(generate(client, generator, population[row : row + 1]))
+        np.testing.assert_array_equal(alone[0], together[row])
+
+
+def test_sigterm_drains_and_says_bye(launcher: LocalLauncher, tiny_models: Models) -> None:
+    (local,) = start(launcher, tiny_models, "generator")
+    with Client("test") as client:
+        service = connect(client, local)
+        writer = TensorWriter()
+        call = Generate(space="z", genomes=writer.add(genomes(400)))
+        pending = client.submit(service, call, writer.frames)
+        client.pump(0.1)
+        local.process.terminate()
+        client.wait([pending])
+        assert images_of(pending.answer()).shape[0] == 400
+        assert local.process.wait(10) == 0
+        assert not Path(local.endpoint.removeprefix("ipc://")).exists()
+
+
+def test_a_killed_service_ends_its_requests(launcher: LocalLauncher, tiny_models: Models) -> None:
+    (local,) = start(launcher, tiny_models, "generator")
+    with Client("test") as client:
+        service = connect(client, local)
+        local.process.kill()
+        with pytest.raises(ServiceLostError, match="killed by signal 9"):
+            generate(client, service, genomes(400))
+
+
+def test_a_stopped_service_is_killed_in_the_end(
+    launcher: LocalLauncher, tiny_models: Models
+) -> None:
+    (local,) = start(launcher, tiny_models, "generator")
+    local.process.send_signal(signal.SIGSTOP)
+    launcher.stop()
+    assert local.process.returncode == -signal.SIGKILL
+
+
+def test_a_service_killed_while_starting(launcher: LocalLauncher, tiny_models: Models) -> None:
+    service = launcher.start(ServiceSpec("generator", str(tiny_models["generator"])))
+    time.sleep(0.5)
+    service.process.kill()
+    with pytest.raises(ServiceError, match=r"killed by signal 9.*still starting"):
+        launcher.wait_ready([service], lambda: None)
+
+
+def test_models_that_cannot_be_had(
+    launcher: LocalLauncher, tiny_models: Models, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(tiny_models["generator"].read_bytes()[:-100])
+    cases: list[tuple[str, type[Exception], str]] = [
+        ("mini-cat", BadRequestError, "no generator model 'mini-cat'; generator models: mini-car"),
+        ("mini-clip", BadRequestError, "is a clip, but a generator was wanted"),
+        (str(tmp_path / "none.safetensors"), WeightsError, "no file is there"),
+        (str(damaged), WeightsError, "damaged"),
+        (str(tiny_models["clip"]), WeightsError, "holds the architecture 'open-clip'"),
+    ]
+    services = [launcher.start(ServiceSpec("generator", model)) for model, _, _ in cases]
+    for service, (_, error, why) in zip(services, cases, strict=True):
+        with pytest.raises(error, match=why):
+            launcher.wait_ready([service], lambda: None)
+
+
+def test_an_endpoint_in_use_is_not_stolen(launcher: LocalLauncher, tiny_models: Models) -> None:
+    (local,) = start(launcher, tiny_models, "generator")
+    command = [sys.executable, "-P", "-m", "services", "generator", "--bind", local.endpoint]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert second.returncode == ConfigError.exit_code
+    assert "something listens at" in second.stderr
+    with Client("test") as client:
+        assert images_of(generate(client, connect(client, local), genomes(1))).shape[0] == 1
+
+
+def test_services_die_with_a_killed_parent(
+    runtime_folder: Path, tmp_path: Path, tiny_models: Models
+) -> None:
+    script = f"""
+import time
+from pathlib import Path
+from orchestrator.fleet.launcher import LocalLauncher, ServiceSpec
+launcher = LocalLauncher(Path({str(tmp_path)!r}))
+ready = launcher.start(ServiceSpec("generator", {str(tiny_models["generator"])!r}))
+launcher.wait_ready([ready], lambda: None)
+starting = launcher.start(ServiceSpec("clip", {str(tiny_models["clip"])!r}))
+print(ready.process.pid, starting.process.pid, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pids = [int(word) for word in parent.stdout.readline().split()]
+        parent.kill()
+    until = time.monotonic() + 15
+    while any(alive(pid) for pid in pids) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [pid for pid in pids if alive(pid)] == []
+    assert list(runtime_folder.iterdir()) == []
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_200_starts_and_kills_leave_nothing(
+    runtime_folder: Path, tmp_path: Path, tiny_models: Models
+) -> None:
+    """Killed at any moment of its life, from the first instruction to serving."""
+    shm_before = set(Path("/dev/shm").iterdir())
+    rng = np.random.default_rng(0)
+    with LocalLauncher(tmp_path) as launcher:
+        for _ in range(200):
+            service = launcher.start(
+                ServiceSpec("generator", str(tiny_models["generator"]), threads=1)
+            )
+            time.sleep(rng.uniform(0, 3))
+            service.process.kill()
+            launcher.kill()
+            assert list(runtime_folder.iterdir()) == []
+    assert set(Path("/dev/shm").iterdir()) == shm_before
