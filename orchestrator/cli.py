@@ -59,8 +59,8 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
         typer.Option(
             "--generations",
             "-g",
-            min=0,
-            help="Generations to breed after the random first one.",
+            min=1,
+            help="Generations in all; the first is random.",
             rich_help_panel=SEARCH,
         ),
     ] = 60,
@@ -161,7 +161,7 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     from orchestrator.interrupts import Interrupts
     from orchestrator.run import Run, results
     from orchestrator.settings import RunSettings
-    from orchestrator.terminal.choose import make_display
+    from orchestrator.terminal import make_display
 
     settings = RunSettings(
         prompt=prompt,

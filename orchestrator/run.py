@@ -18,17 +18,15 @@ from orchestrator.fleet.assemble import Member, assemble, start_members
 from orchestrator.fleet.launcher import LocalLauncher
 from orchestrator.gallery import Gallery, Individual, diversity
 from orchestrator.interrupts import Interrupts, StoppedError
-from orchestrator.runs.folder import RunFolder
-from orchestrator.search import Algorithm, knee_and_extremes, make_algorithm, non_dominated
+from orchestrator.runs import RunFolder, Status
+from orchestrator.search import Algorithm, check_choice, knee_and_extremes, make_algorithm
 from orchestrator.settings import RunSettings
-from orchestrator.terminal.choose import Display
-from orchestrator.terminal.snapshot import Snapshot
+from orchestrator.terminal import Display, Snapshot
 from protocol.client import Client
 from protocol.errors import BadRequestError, ConfigError, GlasshouseError, StorageError
 from protocol.latent import LatentSpace
 from protocol.messages import GeneratorInfo
 
-TWO_OBJECTIVES = frozenset({"nsga2"})
 THUMBNAILS = 16
 
 
@@ -47,6 +45,18 @@ class Run:
 
     def __init__(self, settings: RunSettings, display: Display, interrupts: Interrupts) -> None:
         settings.check()
+        info = check_choice(
+            settings.algorithm,
+            population=settings.population,
+            seed=settings.seed,
+            parameters=settings.parameters,
+        )
+        self._objectives = 2 if info.objectives == "several" else 1
+        if self._objectives == 2 and settings.discriminator == "none":
+            raise ConfigError(
+                f"{info.name} trades similarity against realism and needs a discriminator; "
+                "name one with --discriminator, or choose another --algorithm"
+            )
         self._settings = settings
         self._display = display
         self._interrupts = interrupts
@@ -72,7 +82,8 @@ class Run:
             GlasshouseError: why there is nothing more to show; the folder says so too.
             KeyboardInterrupt: a second Ctrl-C; services are killed.
         """
-        status, code = "failed", 1
+        status: Status = "failed"
+        code = 1
         self._display.start()
         try:
             with LocalLauncher(self.folder.logs) as launcher, Client() as client:
@@ -106,35 +117,25 @@ class Run:
             self._settings.algorithm,
             space,
             population=self._settings.population,
-            objectives=self._objectives(ensemble),
+            objectives=self._objectives,
             seed=self._settings.seed,
             parameters=self._settings.parameters,
         )
         target = embed_text(client, ensemble.clip, self._settings.prompt)
         evaluator = Evaluator(client, ensemble, target, space.name, self._settings.truncation_psi)
-        self.folder.write_settings({**self._recorded(), "services": self._services()})
+        self.folder.write_settings(self._recorded(), self._services())
         self._began = time.monotonic()
         try:
             self._generations(algorithm, evaluator)
         finally:
             self._save_end(algorithm)
 
-    def _objectives(self, ensemble: Ensemble) -> int:
-        if self._settings.algorithm not in TWO_OBJECTIVES:
-            return 1
-        if ensemble.discriminator is None:
-            raise ConfigError(
-                f"{self._settings.algorithm} trades similarity against realism and needs a "
-                "discriminator; name one with --discriminator, or choose --algorithm ga"
-            )
-        return 2
-
     def _waiting(self) -> None:
         self._interrupts.check()
         self._show(elapsed_s=time.monotonic() - self._began)
 
     def _generations(self, algorithm: Algorithm, evaluator: Evaluator) -> None:
-        for generation in range(self._settings.generations + 1):
+        for generation in range(1, self._settings.generations + 1):
             self._interrupts.check()
             genomes = algorithm.ask()
             evaluation = evaluator.evaluate(genomes)
@@ -181,12 +182,10 @@ class Run:
         self._display.update(self._snapshot)
 
     def _keep(self, generation: int, population: list[Individual]) -> None:
-        images = sorted_images(population)
-        if generation % self._settings.save_every == 0:
-            self.folder.save_grid(images, f"{generation:06d}")
+        keep = generation == 1 or generation % self._settings.save_every == 0
+        self.folder.save_grid(sorted_images(population), generation, keep=keep)
+        if keep:
             self._save_best()
-        else:
-            self.folder.save_latest(images)
 
     def _save_end(self, algorithm: Algorithm) -> None:
         """The last population, the best picture, and with two objectives the front's ends."""
@@ -195,8 +194,9 @@ class Run:
         self._show(phase="saving")
         survivors = algorithm.population
         population = self._gallery.keep(survivors.genomes)
-        self.folder.save_grid(sorted_images(population), f"{self._snapshot.generation:06d}")
-        self.folder.save_population(survivors.genomes, survivors.objectives)
+        generation = self._snapshot.generation
+        self.folder.save_grid(sorted_images(population), generation, keep=True)
+        self.folder.save_population(generation, survivors.genomes, survivors.objectives)
         self._save_best()
         if algorithm.settings.objectives == 2:
             self._save_front(algorithm, population)
@@ -212,8 +212,6 @@ class Run:
         for name, row in named.items():
             one = population[row]
             self.folder.save_picture(f"front-{name}", one.image, self._recipe(one))
-        front = [population[row] for row in non_dominated(objectives)]
-        self.folder.save_grid(sorted_images(front), "front")
 
     def _recipe(self, individual: Individual) -> dict[str, object]:
         """All that is needed to draw this picture again."""

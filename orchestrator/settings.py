@@ -23,7 +23,7 @@ class RunSettings:
         algorithm: name of the search algorithm.
         parameters: what differs from its defaults.
         population: genomes in a generation.
-        generations: how many are bred after the first, random one.
+        generations: how many in all; the first is random.
         space: latent space of the genomes; empty for the generator's first.
         truncation_psi: 1 as trained, towards 0 the average picture.
         seed: of all randomness.

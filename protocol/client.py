@@ -24,17 +24,13 @@ DEFAULT_TTL_S = 120.0
 Watch = Callable[[], str | None]
 
 
-def _alive() -> None:
-    return None
-
-
 @dataclass
 class Service:
     """A service that said WELCOME, as its client sees it."""
 
     session: Session
     socket: "zmq.Socket[bytes]"
-    watch: Watch
+    watch: Watch | None = None
 
     @property
     def info(self) -> ServiceInfo:
@@ -75,7 +71,7 @@ class Client:
         self.close()
 
     def connect(
-        self, endpoint: str, role: Role, *, timeout_s: float = 10.0, watch: Watch = _alive
+        self, endpoint: str, role: Role, *, timeout_s: float = 5.0, watch: Watch | None = None
     ) -> Service:
         """Greet the service at `endpoint`.
 
@@ -83,7 +79,7 @@ class Client:
             endpoint: `ipc:///absolute/path` or `tcp://host:port`.
             role: what it must be.
             timeout_s: how long to wait for its WELCOME.
-            watch: asked often; returns why the service's process is gone, or None.
+            watch: asked often; returns why the service's process is gone, or None while it lives.
 
         Raises:
             ConfigError: not an endpoint.
@@ -189,7 +185,7 @@ class Client:
             service.session.receive([part.buffer for part in parts], now)
 
     def _tend(self, service: Service, now: float) -> None:
-        reason = service.watch()
+        reason = service.watch() if service.watch else None
         if reason is not None:
             service.session.fail(ServiceLostError(reason))
         service.session.tick(now)

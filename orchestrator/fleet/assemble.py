@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orchestrator.evaluation.evaluator import Ensemble
 from orchestrator.fleet.launcher import LocalLauncher, LocalService, ServiceSpec
 from orchestrator.settings import RunSettings, is_endpoint
-from orchestrator.terminal.snapshot import ServiceStatus
+from orchestrator.terminal import ServiceStatus
 from protocol.client import Client, Service
 from protocol.messages import Role
 
@@ -78,18 +78,20 @@ def assemble(
     client: Client,
     on_wait: Callable[[], None],
 ) -> Ensemble:
-    """Wait for the members and greet them.
+    """Wait for the members and greet them, those elsewhere first.
 
     Raises:
         GlasshouseError: one of them cannot start, cannot be reached, or does not fit the others.
     """
-    locals_ = [member.local for member in members if member.local is not None]
-    launcher.wait_ready(locals_, on_wait)
-    found: dict[Role, Service] = {}
     for member in members:
-        watch = member.local.gone if member.local else lambda: None
+        if member.local is None:  # before anybody waits for the others
+            member.service = client.connect(member.wanted, member.role)
+    own = [member for member in members if member.local is not None]
+    launcher.wait_ready([member.local for member in own if member.local], on_wait)
+    for member in own:
+        watch = member.local.gone if member.local else None
         member.service = client.connect(member.endpoint, member.role, watch=watch)
-        found[member.role] = member.service
+    found = {member.role: member.service for member in members if member.service is not None}
     ensemble = Ensemble(found["generator"], found["clip"], found.get("discriminator"))
     ensemble.check()
     return ensemble

@@ -6,6 +6,7 @@ their own, so that Ctrl-C in the terminal reaches only the orchestrator. Stoppin
 kills after a while; either way the process is waited for and its socket file removed.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -194,15 +195,15 @@ class LocalLauncher:
 
     def stop(self) -> None:
         """Ask all services to leave, kill those that do not, and remove their sockets."""
-        for service in self.services:
-            service.process.terminate()
-        until = time.monotonic() + STOP_TIMEOUT_S
-        for service in self.services:
-            try:
-                service.process.wait(timeout=max(0.0, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                service.process.kill()
-        self.kill()
+        try:
+            for service in self.services:
+                service.process.terminate()
+            until = time.monotonic() + STOP_TIMEOUT_S
+            for service in self.services:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    service.process.wait(timeout=max(0.0, until - time.monotonic()))
+        finally:  # also when an impatient user interrupts the waiting
+            self.kill()
 
     def kill(self) -> None:
         """End all services at once, and remove their sockets."""

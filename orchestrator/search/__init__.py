@@ -9,6 +9,7 @@ from orchestrator.search.algorithm import Algorithm, Objectives, Population, Set
 from orchestrator.search.catalogue import (
     AlgorithmInfo,
     Parameter,
+    check_choice,
     default_algorithm,
     describe_algorithms,
     make_algorithm,
@@ -25,6 +26,7 @@ __all__ = [
     "Picks",
     "Population",
     "Settings",
+    "check_choice",
     "default_algorithm",
     "describe_algorithms",
     "knee_and_extremes",

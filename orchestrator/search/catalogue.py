@@ -190,19 +190,29 @@ def make_algorithm(
             number of objectives or kind of segment that the algorithm cannot work with.
         BadRequestError: the space itself cannot be searched.
     """
-    info = _known(name, {info.name: info for info in ALGORITHMS}, "search algorithm")
+    info = check_choice(name, population=population, seed=seed, parameters=parameters)
     layout(space)
-    _check_fit(info, space, population, objectives, seed)
+    _check_fit(info, space, objectives)
     settings = Settings(space, population, objectives, seed, _complete(info, parameters or {}))
     module = importlib.import_module(info.module)
     make = cast("Callable[[Settings], Algorithm]", getattr(module, info.class_name))
     return make(settings)
 
 
-def _check_fit(
-    info: AlgorithmInfo, space: LatentSpace, population: int, objectives: int, seed: int
-) -> None:
-    """Refuse what the algorithm cannot work with."""
+def check_choice(
+    name: str,
+    *,
+    population: int,
+    seed: int = 0,
+    parameters: Mapping[str, float | str] | None = None,
+) -> AlgorithmInfo:
+    """The algorithm of that name, if it can work so: all that is known before a latent space is.
+
+    Raises:
+        ConfigError: an unknown name or parameter, or a value or population that is not allowed.
+    """
+    info = _known(name, {info.name: info for info in ALGORITHMS}, "search algorithm")
+    _complete(info, parameters or {})
     if population < info.least_population:
         raise ConfigError(
             f"{info.name} needs a population of at least {info.least_population}, "
@@ -210,6 +220,11 @@ def _check_fit(
         )
     if seed < 0:
         raise ConfigError(f"a seed is 0 or more, but got {seed}")
+    return info
+
+
+def _check_fit(info: AlgorithmInfo, space: LatentSpace, objectives: int) -> None:
+    """Refuse what the algorithm cannot work with."""
     if objectives < 1:
         raise ConfigError(f"a search needs at least 1 objective, but got {objectives}")
     if info.objectives == "one" and objectives > 1:

@@ -1,0 +1,126 @@
+"""Small charts from characters: braille lines (2 by 4 dots a character) and sparklines.
+
+Values may hold anything that is no number (NaN, infinities): those points are left out. The
+x axis counts generations from 1 and always fills the width; the y axis fits the values, so it
+starts where the run started: at the similarity of random pictures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BRAILLE = 0x2800
+DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint8)
+"""Bit of each dot of a character: rows from the top, columns from the left."""
+BARS = "▁▂▃▄▅▆▇█"
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """One line of a chart: a value for each generation, and the rich style to draw it in."""
+
+    values: Sequence[float]
+    style: str = ""
+
+
+def chart(curves: Sequence[Curve], columns: int, rows: int) -> Text:
+    """The curves over generations, `rows` lines of `columns` cells.
+
+    The last line is the x axis. Where curves meet, the first one gives the colour.
+
+    Args:
+        curves: at least one; empty curves draw nothing.
+        columns: width in cells, labels included; at least 16.
+        rows: height in cells, x axis included; at least 2.
+    """
+    low, high = _bounds(curves)
+    labels = _labels(low, high, rows - 1)
+    margin = max(len(label) for label in labels) + 1
+    width = columns - margin
+    layers = [_characters(plot(curve.values, width, rows - 1, low, high)) for curve in curves]
+    text = Text(no_wrap=True, overflow="crop")
+    for row in range(rows - 1):
+        label = labels[row]
+        text.append(f"{label:>{margin - 1}}{'┤' if label else '│'}", "dim")
+        _append_row(text, [layer[row] for layer in layers], [curve.style for curve in curves])
+        text.append("\n")
+    last = max(1, *(len(curve.values) for curve in curves))
+    end = f"generation {last}" if width > 20 else str(last)
+    text.append(f"{'':{margin}}1{end:>{width - 1}}", "dim")
+    return text
+
+
+def plot(
+    values: Sequence[float], columns: int, rows: int, low: float, high: float
+) -> npt.NDArray[np.bool_]:
+    """The dots of one line, `(4 * rows, 2 * columns)` bool, top row first.
+
+    Neighbouring dots are joined, so that a jump is a stroke and not a hole.
+    """
+    dots = np.zeros((4 * rows, 2 * columns), np.bool_)
+    y = np.asarray(values, np.float64)
+    x = np.flatnonzero(np.isfinite(y))
+    if not len(x):
+        return dots
+    at = np.interp(np.linspace(0, max(len(y) - 1, 1), 2 * columns), x, y[x])
+    level = np.rint((high - at) / (high - low) * (4 * rows - 1)).astype(int)
+    before = np.concatenate([level[:1], level[:-1]])
+    first = np.where(before < level, before + 1, level)
+    last = np.where(before > level, before - 1, level)
+    height = np.arange(4 * rows)[:, None]
+    stroke: npt.NDArray[np.bool_] = (height >= first) & (height <= last)
+    return stroke
+
+
+def sparkline(values: Sequence[float], columns: int) -> str:
+    """The last `columns` values as bars from the least to the greatest of them."""
+    shown = [value for value in values if math.isfinite(value)][-max(1, columns) :]
+    if not shown:
+        return ""
+    low, span = min(shown), max(shown) - min(shown)
+    return "".join(BARS[round((value - low) / span * 7) if span else 0] for value in shown)
+
+
+def _bounds(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Least and greatest value, apart from each other."""
+    found = [value for curve in curves for value in curve.values if math.isfinite(value)]
+    low, high = (min(found), max(found)) if found else (0.0, 1.0)
+    if high - low < 1e-9 * max(1.0, abs(high)):
+        low, high = low - 0.005, high + 0.005
+    return low, high
+
+
+def _labels(low: float, high: float, rows: int) -> list[str]:
+    """A label for each row: one at the top, one at the bottom, about every fourth between."""
+    marked = np.rint(np.linspace(0, rows - 1, max(2, (rows - 1) // 4 + 1))).astype(int).tolist()
+    digits = max(2, math.ceil(-math.log10((high - low) / len(marked))))
+    step = (high - low) / max(1, rows - 1)
+    return [f"{high - step * row:.{digits}f}" if row in marked else "" for row in range(rows)]
+
+
+def _characters(dots: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Braille bits `(rows, columns)` uint8 of `(4 * rows, 2 * columns)` dots."""
+    rows, columns = dots.shape[0] // 4, dots.shape[1] // 2
+    cells = dots.reshape(rows, 4, columns, 2).swapaxes(1, 2)
+    bits: npt.NDArray[np.uint8] = (cells * DOTS).sum((2, 3), dtype=np.uint8)
+    return bits
+
+
+def _append_row(text: Text, layers: list[npt.NDArray[np.uint8]], styles: list[str]) -> None:
+    """One row of cells: all curves' dots together, in the colour of the first curve there."""
+    together = np.bitwise_or.reduce(layers).tolist()
+    owner = np.argmax(np.stack(layers) > 0, axis=0).tolist()
+    for style, cells in itertools.groupby(zip(together, owner, strict=True), key=lambda c: c[1]):
+        text.append(
+            "".join(chr(BRAILLE + bits) if bits else " " for bits, _ in cells), styles[style]
+        )

@@ -1,0 +1,93 @@
+"""Which display this terminal gets.
+
+| ui      | a terminal that can move its cursor  | a pipe, a file, TERM=dumb, no UTF-8 |
+|---------|--------------------------------------|-------------------------------------|
+| `auto`  | live                                 | plain                               |
+| `live`  | live                                 | plain, and says so                  |
+| others  | as asked                             | as asked                            |
+
+Pictures (`auto`) need 256 colours or more; `half` draws them with fewer. Without any colour they
+would be a solid block, so NO_COLOR always leaves them out. The terminal is never asked what it can
+do: the answer may come late and look like key presses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO
+
+from orchestrator.terminal.plain import JsonDisplay, PlainDisplay, QuietDisplay
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from orchestrator.terminal.snapshot import Snapshot
+
+Ui = Literal["auto", "live", "plain", "quiet", "json"]
+Images = Literal["auto", "half", "off"]
+
+
+class Display(Protocol):
+    """Shows a run. No method raises because of what happens on the screen.
+
+    Attributes:
+        draw_errors: how often showing something failed.
+    """
+
+    draw_errors: int
+
+    def start(self) -> None:
+        """Begin; called once, before the services are started."""
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Show this moment; cheap enough to call ten times a second."""
+
+    def message(self, text: str) -> None:
+        """Tell the user one thing, in one line."""
+
+    def stop(self) -> None:
+        """Leave a readable end; may be called twice, and before `start`."""
+
+
+def make_display(ui: Ui, images: Images, stream: TextIO, environ: Mapping[str, str]) -> Display:
+    """The display for `stream`.
+
+    Args:
+        ui: what the user asked for.
+        images: whether the live display shows pictures.
+        stream: where to draw: stderr, but stdout for `json`.
+        environ: the process's environment (TERM, COLORTERM, NO_COLOR).
+    """
+    if ui == "quiet":
+        return QuietDisplay(stream)
+    if ui == "json":
+        return JsonDisplay(stream)
+    if ui != "plain" and can_redraw(stream, environ):
+        from rich.console import Console
+
+        from orchestrator.terminal.live import LiveDisplay
+
+        console = Console(file=stream, highlight=False, _environ=environ)
+        return LiveDisplay(console, images=can_show_images(console, images))
+    display = PlainDisplay(stream)
+    if ui == "live":
+        display.message("the live display needs a UTF-8 terminal; printing plain lines instead")
+    return display
+
+
+def can_redraw(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether `stream` is a terminal that can move its cursor and show braille."""
+    encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
+    dumb = environ.get("TERM", "").lower() in {"", "dumb", "unknown"}
+    return stream.isatty() and not dumb and encoding == "utf8"
+
+
+def can_show_images(console: Console, images: Images) -> bool:
+    """Whether half-block pictures would look like pictures."""
+    if images == "off" or console.no_color:
+        return False
+    return console.color_system in ({"256", "truecolor"} if images == "auto" else COLOURED)
+
+
+COLOURED = frozenset({"standard", "256", "truecolor"})

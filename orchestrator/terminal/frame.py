@@ -1,0 +1,268 @@
+"""One frame of the live display: a snapshot and a size in, lines of cells out.
+
+Fills exactly the rows and columns that it is given, and draws the thumbnails anew only when they
+changed. From 24x8 up it is worth looking at. Text from outside (the target, a service's endpoint)
+is stripped of control characters and never read as markup.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich.box import ROUNDED
+from rich.console import Group
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.terminal.braille import Curve, chart, sparkline
+from orchestrator.terminal.halfblock import Picture, thumbnails
+from orchestrator.terminal.snapshot import ServiceStatus, Snapshot, clock, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console, RenderableType
+
+    Lines = list[list[Segment]]
+
+WIDE = 100
+"""Columns from which everything is shown; below, the layout is narrow."""
+TALL = 30
+"""Rows from which the log has three lines instead of one."""
+LEAST_MIDDLE = 6
+"""Rows below which the chart and the thumbnails are left out."""
+
+STATE_STYLES = {
+    "starting": "yellow",
+    "ready": "green",
+    "busy": "cyan",
+    "draining": "magenta",
+    "hung": "bold red",
+    "lost": "bold red",
+}
+HINTS = "Ctrl-C: finish this generation, save and exit; again: quit at once"
+SHORT_HINTS = "Ctrl-C: save and exit; again: quit"
+
+
+class Frame:
+    """Draws snapshots for one console.
+
+    Args:
+        console: renders text; nothing is printed to it.
+        images: whether this console can show pictures.
+    """
+
+    def __init__(self, console: Console, *, images: bool) -> None:
+        self._console = console
+        self._images = images
+        self._drawn: Picture | None = None
+        self._drawn_from: tuple[object, ...] = (None,)
+
+    def draw(self, snapshot: Snapshot, columns: int, rows: int, message: str = "") -> Picture:
+        """The whole frame.
+
+        Args:
+            snapshot: what to show.
+            columns: width to fill, in cells.
+            rows: height to fill, in cells.
+            message: the latest word to the user, shown above the hints.
+        """
+        most = max(4, rows // 4)
+        top: list[RenderableType] = [*header(snapshot, columns), progress(snapshot, columns)]
+        bottom: list[RenderableType] = [
+            services_table(snapshot.services, columns, most),
+            *log_lines(snapshot, message, 3 if rows >= TALL else 1),
+            hints(columns),
+        ]
+        left = rows - len(top) - len(bottom) - min(len(snapshot.services), most)
+        if left < LEAST_MIDDLE:
+            bottom[0] = services_line(snapshot.services)
+            left = max(0, rows - len(top) - len(bottom))
+        if left < LEAST_MIDDLE:
+            middle = self._lines(Text(""), columns, left)
+        else:
+            middle = self._middle(snapshot, columns, left)
+        above = self._lines(Group(*top), columns, len(top))
+        below = self._lines(Group(*bottom), columns, max(0, rows - left - len(top)))
+        return Picture([*above, *middle, *below][:rows], columns)
+
+    def _lines(self, content: RenderableType, columns: int, rows: int) -> Lines:
+        """`content` as exactly `rows` lines of `columns` cells."""
+        options = self._console.options.update(width=columns, height=rows)
+        lines = self._console.render_lines(content, options)
+        return Segment.set_shape(lines, columns, rows)
+
+    def _middle(self, snapshot: Snapshot, columns: int, rows: int) -> Lines:
+        """The curves, and beside them the best pictures when there is room."""
+        picture = self._thumbnails(snapshot, columns * 3 // 5, rows - 1)
+        if picture is None:
+            return self._lines(curves(snapshot, columns, rows), columns, rows)
+        width = columns - picture.columns - 1
+        chart_lines = self._lines(curves(snapshot, width, rows), width, rows)
+        title = _line((f"best of generation {snapshot.generation}", "dim"))
+        beside = [*self._lines(title, picture.columns, 1), *picture.lines]
+        beside += [[Segment(" " * picture.columns)]] * (rows - len(beside))
+        gap = [Segment(" ")]
+        return [left + gap + right for left, right in zip(chart_lines, beside, strict=True)]
+
+    def _thumbnails(self, snapshot: Snapshot, columns: int, rows: int) -> Picture | None:
+        """The grid of thumbnails, drawn again only when they or the room changed."""
+        images = snapshot.thumbnails
+        if not self._images or images is None:
+            return None
+        room = (snapshot.scores, columns, rows)
+        if self._drawn_from[0] is not images or self._drawn_from[1:] != room:
+            self._drawn = thumbnails(images, snapshot.scores, columns, rows)
+            self._drawn_from = (images, *room)
+        return self._drawn
+
+
+def header(snapshot: Snapshot, columns: int) -> list[Text]:
+    """Target, settings and run folder: two lines when wide, three when narrow."""
+    title = _line(("Glasshouse  ", "bold green"), (snapshot.target, "bold"))
+    settings = _line(
+        (snapshot.generator, ""),
+        (f" · {snapshot.algorithm} · seed {snapshot.seed}", "dim"),
+        (f" · population {snapshot.population}", "dim"),
+    )
+    folder = _line((snapshot.folder, "cyan"))
+    if columns < WIDE:
+        return [title, settings, folder]
+    settings.truncate(columns - min(folder.cell_len, columns // 2) - 2, overflow="ellipsis")
+    gap = columns - settings.cell_len - folder.cell_len
+    return [title, Text.assemble(settings, " " * gap, folder, no_wrap=True, overflow="ellipsis")]
+
+
+def progress(snapshot: Snapshot, columns: int) -> RenderableType:
+    """A bar of generations, and how fast it moves."""
+    if snapshot.phase == "starting":
+        ready = sum(service.state in {"ready", "busy"} for service in snapshot.services)
+        words = f"starting services: {ready} of {len(snapshot.services)} ready"
+        return _line((words, "yellow"), (f"  {clock(snapshot.elapsed_s)}", "dim"))
+    words = f"generation {snapshot.generation}/{snapshot.generations}"
+    if columns >= 60:
+        words += f"  {snapshot.evaluations_per_s:.1f} evaluations/s"
+    if snapshot.phase == "searching":
+        words += f"  {clock(snapshot.elapsed_s)}  ETA {clock(snapshot.eta_s)}"
+    else:
+        words += f"  {clock(snapshot.elapsed_s)}  {snapshot.phase}"
+    table = Table.grid(padding=(0, 1))
+    width = max(4, columns - len(words) - 3)
+    table.add_row(
+        ProgressBar(max(1, snapshot.generations), snapshot.generation, width=width),
+        Text(words, no_wrap=True, overflow="ellipsis"),
+    )
+    return table
+
+
+def curves(snapshot: Snapshot, columns: int, rows: int) -> Panel:
+    """Best and mean similarity over the generations, and the diversity beneath."""
+    if not snapshot.best:
+        waiting = "the first generation is on its way"
+        if snapshot.phase == "starting":
+            waiting = "the search begins when every service is ready"
+        return boxed(Text(waiting, "dim"), "similarity", columns, rows)
+    notes = _notes(snapshot, columns - 4)
+    lines = [Curve(snapshot.best, "green"), Curve(snapshot.mean, "blue")]
+    numbers = _line(
+        (f"best {snapshot.best[-1]:.3f} ", "bold green"),
+        (f"({snapshot.gain:+.3f})", "green"),
+        (f" mean {snapshot.mean[-1]:.3f}" if snapshot.mean else "", "blue"),
+    )
+    drawn = chart(lines, max(16, columns - 4), max(2, rows - 3 - len(notes)))
+    return boxed(Group(numbers, drawn, *notes), "similarity", columns, rows)
+
+
+def _notes(snapshot: Snapshot, columns: int) -> list[Text]:
+    """Diversity, with a warning when it is gone, and the second objective."""
+    found = []
+    if snapshot.diversity is not None:
+        words = f"diversity {snapshot.diversity:.3f}"
+        if snapshot.collapsed:
+            found.append(_line((f"{words}: near-identical pictures", "bold yellow")))
+        else:
+            found.append(_line((words, "")))
+    if snapshot.second:
+        words = f"{snapshot.second_name} {snapshot.second[-1]:.3f} "
+        found.append(_line((words + sparkline(snapshot.second, columns - len(words)), "")))
+    return found
+
+
+def services_table(services: Sequence[ServiceStatus], columns: int, most: int) -> Table:
+    """A heading and a line for each service; those beyond `most` share the last line."""
+    wide = columns >= WIDE
+    table = Table(
+        box=None, width=columns if wide else None, padding=(0, 2, 0, 0), header_style="dim"
+    )
+    for name in ("service", "model", "state"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    for name in ("queue", "p50 ms", "p95 ms", "rows"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("digest", no_wrap=True)
+        table.add_column("endpoint", no_wrap=True, overflow="ellipsis", ratio=1)
+    shown = services if len(services) <= most else services[: most - 1]
+    for service in shown:
+        table.add_row(*_service_cells(service, wide=wide))
+    if len(shown) < len(services):
+        table.add_row(f"+{len(services) - len(shown)}", _states(services[len(shown) :]))
+    return table
+
+
+def _service_cells(service: ServiceStatus, *, wide: bool) -> list[Text]:
+    """One line of the table; a service without answers yet has no timings."""
+    timed = service.rows > 0
+    cells = [
+        Text(printable(service.role)),
+        Text(printable(service.model)),
+        Text(f"● {service.state}", STATE_STYLES.get(service.state, "")),
+        Text(str(service.queue_rows)),
+        Text(f"{service.batch_ms:.1f}" if timed else "-"),
+        Text(f"{service.batch_p95_ms:.1f}" if timed else "-"),
+        Text(f"{service.rows:,}"),
+    ]
+    if wide:
+        cells += [Text(printable(service.digest)[:8], "dim"), Text(printable(service.endpoint))]
+    return cells
+
+
+def services_line(services: Sequence[ServiceStatus]) -> Text:
+    """All services in one line, for low terminals."""
+    return _line(("services: ", "dim"), (_states(services), ""))
+
+
+def _states(services: Sequence[ServiceStatus]) -> str:
+    """How many are in each state: `3 ready, 1 lost`."""
+    counts = Counter(service.state for service in services)
+    return ", ".join(f"{count} {state}" for state, count in counts.items()) or "none yet"
+
+
+def log_lines(snapshot: Snapshot, message: str, count: int) -> list[Text]:
+    """`count` lines: the last of the log, and `message` as the very last when there is one."""
+    lines = [_line((text, "dim")) for text in snapshot.log[-count:]]
+    if message:
+        lines = [*lines, _line((message, "bold"))][-count:]
+    return [*lines, *(Text("") for _ in range(count - len(lines)))]
+
+
+def hints(columns: int) -> Text:
+    """What the keys do."""
+    return _line((HINTS if columns >= len(HINTS) else SHORT_HINTS, "reverse dim"))
+
+
+def boxed(content: RenderableType, title: str, columns: int, rows: int) -> Panel:
+    """`content` in a box of exactly this size."""
+    return Panel(
+        content, box=ROUNDED, title=title, title_align="left", width=columns, height=rows,
+        border_style="dim",
+    )  # fmt: skip
+
+
+def _line(*parts: tuple[str, str]) -> Text:
+    """Pieces of text and their styles on one line that is cut, never wrapped."""
+    clean = ((printable(text), style) for text, style in parts)
+    return Text.assemble(*clean, no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,136 @@
+"""The display of a terminal: pictures, curves and services, redrawn in place.
+
+A thread of its own draws the latest snapshot: at most four times a second, once a second when
+nothing came so that the clock moves, and never for more than a twelfth of a core. So a slow or
+stopped terminal (Ctrl-S) cannot hold up the search, and `update` costs nothing. Whatever goes wrong
+while drawing is counted in `draw_errors` and never raised.
+
+It draws on the terminal's other screen, which survives resizing. `stop` returns to the first one
+and leaves the last frame there; a program that ends without it is given its terminal back too,
+unless it is killed or leaves by `os._exit`. `update` and `message` only store a reference, so a
+signal handler may call them.
+
+rich's own `Live` is not used: an error in its drawing ends its thread or reaches the caller, and it
+lays out every cell twice more.
+"""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from rich.control import Control
+from rich.segment import Segment, Segments
+
+from orchestrator.terminal.frame import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from orchestrator.terminal.snapshot import Snapshot
+
+REFRESH_S = 0.25
+IDLE_REFRESH_S = 1.0
+REST = 12
+"""After a drawing that took `t` seconds of processor time comes a rest of at least `REST * t`."""
+STOP_S = 2.0
+"""How long `stop` waits for a drawing in progress; a terminal held by Ctrl-S never ends it."""
+
+
+class LiveDisplay:
+    """Shows a run on `console`, which must be a terminal.
+
+    Args:
+        console: where to draw; nothing else may print there between `start` and `stop`.
+        images: whether it can show pictures.
+
+    Attributes:
+        draw_errors: how often drawing failed.
+    """
+
+    def __init__(self, console: Console, *, images: bool) -> None:
+        self.draw_errors = 0
+        self._console = console
+        self._frame = Frame(console, images=images)
+        self._snapshot: Snapshot | None = None
+        self._message = ""
+        self._updated = time.monotonic()
+        self._dirty = False
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Take over the terminal."""
+        if self._thread is None:
+            atexit.register(self.stop)
+            self._guarded(self._enter)
+            self._thread = threading.Thread(target=self._loop, name="display", daemon=True)
+            self._thread.start()
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Show `snapshot` from now on."""
+        self._snapshot, self._updated = snapshot, time.monotonic()
+        self._dirty = True
+
+    def message(self, text: str) -> None:
+        """Show one line to the user until the next one."""
+        self._message = text
+        self._dirty = True
+
+    def stop(self) -> None:
+        """Give the terminal back with the last frame on it; a second call does nothing."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        atexit.unregister(self.stop)
+        self._stopping.set()
+        thread.join(STOP_S)
+        if not thread.is_alive():
+            self._guarded(self._leave)
+
+    def _loop(self) -> None:
+        drawn = -IDLE_REFRESH_S
+        rest = 0.0
+        while not self._stopping.wait(max(REFRESH_S, rest)):
+            if self._dirty or time.monotonic() - drawn >= IDLE_REFRESH_S:
+                self._dirty = False
+                before = time.thread_time()
+                self._guarded(self._draw)
+                rest, drawn = REST * (time.thread_time() - before), time.monotonic()
+
+    def _enter(self) -> None:
+        self._console.set_alt_screen(enable=True)
+        self._console.show_cursor(show=False)
+
+    def _draw(self) -> None:
+        """Cover the whole screen with the latest snapshot, its clock running on."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            return
+        if snapshot.phase != "done":
+            waited = time.monotonic() - self._updated
+            snapshot = dataclasses.replace(snapshot, elapsed_s=snapshot.elapsed_s + waited)
+        lines = self._frame.draw(snapshot, *self._console.size, self._message).lines
+        cells = [segment for line in lines for segment in (Segment.line(), *line)]
+        self._console.print(Control.home(), Segments(cells[1:]), crop=False)
+
+    def _leave(self) -> None:
+        """Back to the first screen, the last frame on it with two rows left for the prompt."""
+        self._console.set_alt_screen(enable=False)
+        self._console.show_cursor(show=True)
+        if self._snapshot is not None:
+            columns, rows = self._console.size
+            frame = self._frame.draw(self._snapshot, columns, max(8, rows - 2), self._message)
+            self._console.print(frame, crop=False)
+
+    def _guarded(self, draw: Callable[[], None]) -> None:
+        """Call `draw`; its failure is counted, for a display must never stop a run."""
+        try:
+            draw()
+        except Exception:  # noqa: BLE001 - a closed or odd terminal can raise anything
+            self.draw_errors += 1

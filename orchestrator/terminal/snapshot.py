@@ -1,0 +1,157 @@
+"""What a display draws from: one frozen picture of a run at one moment.
+
+The run makes a `Snapshot` and hands it over; a display never reaches back into the run, so nothing
+that it does can change or stop the search. Needs neither numpy nor rich to be imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Thumbnails = npt.NDArray[np.uint8]
+    """`(k, h, w, 3)` uint8, red green blue."""
+
+ServiceState = Literal["starting", "ready", "busy", "draining", "hung", "lost"]
+Phase = Literal["starting", "searching", "saving", "done"]
+
+COLLAPSED_SHARE = 0.2
+"""A population is called collapsed below this share of its first diversity."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ServiceStatus:
+    """One service as the run sees it.
+
+    Attributes:
+        role: `generator`, `clip`, `discriminator` or a user's own.
+        model: name of the model that it holds.
+        endpoint: where it answers.
+        state: whether it can take rows.
+        queue_rows: rows sent to it and not yet answered.
+        batch_ms: median time of a batch, in milliseconds.
+        batch_p95_ms: 95th percentile of the same.
+        rows: rows answered so far.
+        digest: the model's digest, hexadecimal.
+    """
+
+    role: str
+    model: str = ""
+    endpoint: str = ""
+    state: ServiceState = "starting"
+    queue_rows: int = 0
+    batch_ms: float = 0.0
+    batch_p95_ms: float = 0.0
+    rows: int = 0
+    digest: str = ""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A run at one moment; `dataclasses.replace` makes the next one.
+
+    Attributes:
+        target: what the search looks for, as the user typed it.
+        generator: name of the generator's model.
+        algorithm: name of the search algorithm.
+        seed: the run's seed.
+        population: genomes in a generation.
+        folder: the run folder, as a user would type it.
+        phase: what the run is doing.
+        generation: generations completed, over all the run's sittings.
+        generations: generations wanted.
+        first_generation: `generation` when this process took the run up; above 0 after a resume.
+        evaluations: genomes evaluated by this process.
+        elapsed_s: seconds since this phase's first moment (`starting`) or since the search began.
+        best: highest similarity of each generation, oldest first.
+        mean: mean similarity of each generation, oldest first.
+        second: best value of a second objective per generation; empty when there is none.
+        second_name: what the second objective is called.
+        diversity: mean pairwise CLIP distance within the population; None while unknown.
+        first_diversity: the same of the first generation.
+        thumbnails: `(k, h, w, 3)` uint8, best first; a new array whenever the pictures change.
+        scores: similarity of each thumbnail, best first.
+        services: every service that the run uses.
+        log: the latest log lines, oldest first.
+    """
+
+    target: str
+    generator: str = ""
+    algorithm: str = ""
+    seed: int = 0
+    population: int = 0
+    folder: str = ""
+    phase: Phase = "starting"
+    generation: int = 0
+    generations: int = 0
+    first_generation: int = 0
+    evaluations: int = 0
+    elapsed_s: float = 0.0
+    best: tuple[float, ...] = ()
+    mean: tuple[float, ...] = ()
+    second: tuple[float, ...] = ()
+    second_name: str = "discriminator"
+    diversity: float | None = None
+    first_diversity: float | None = None
+    thumbnails: Thumbnails | None = None
+    scores: tuple[float, ...] = ()
+    services: tuple[ServiceStatus, ...] = ()
+    log: tuple[str, ...] = ()
+
+    @property
+    def evaluations_per_s(self) -> float:
+        """Genomes evaluated in a second, by this process."""
+        return self.evaluations / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds until the last generation at the pace so far; None before the first one."""
+        done = self.generation - self.first_generation
+        if done < 1:
+            return None
+        return max(0, self.generations - self.generation) * self.elapsed_s / done
+
+    @property
+    def gain(self) -> float:
+        """How far the best similarity has risen over that of the first generation."""
+        return max(self.best) - self.best[0] if self.best else 0.0
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the population has become near-identical pictures."""
+        if self.diversity is None or not self.first_diversity:
+            return False
+        return self.diversity < COLLAPSED_SHARE * self.first_diversity
+
+    def event(self) -> dict[str, Any]:
+        """The line that `events.jsonl` and `--ui json` carry for this generation."""
+        return {
+            "event": "generation",
+            "generation": self.generation,
+            "evaluations": self.evaluations,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "best": self.best[-1] if self.best else None,
+            "mean": self.mean[-1] if self.mean else None,
+            "diversity": self.diversity,
+            **({self.second_name: self.second[-1]} if self.second else {}),
+            "services": [dataclasses.asdict(service) for service in self.services],
+        }
+
+
+def clock(seconds: float | None) -> str:
+    """`1:02:03` or `02:03`; `--:--` for what is not known."""
+    if seconds is None or not math.isfinite(seconds):
+        return "--:--"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with every control character (an escape, say) shown as `?`."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)

@@ -1,0 +1,63 @@
+import io
+from typing import Any
+
+import pytest
+
+from orchestrator.terminal import make_display
+from orchestrator.terminal.live import LiveDisplay
+from orchestrator.terminal.plain import JsonDisplay, PlainDisplay, QuietDisplay
+
+XTERM = {"TERM": "xterm-256color"}
+
+
+class Tty(io.StringIO):
+    """A terminal, as far as anyone asks."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("ui", "stream", "environ", "kind"),
+    [
+        ("auto", Tty(), XTERM, LiveDisplay),
+        ("live", Tty(), XTERM, LiveDisplay),
+        ("auto", Tty(), XTERM | {"NO_COLOR": "1"}, LiveDisplay),
+        ("auto", Tty(), {"TERM": "dumb"}, PlainDisplay),
+        ("auto", Tty(), {}, PlainDisplay),
+        ("auto", io.StringIO(), XTERM, PlainDisplay),
+        ("auto", io.TextIOWrapper(io.BytesIO(), encoding="ascii"), XTERM, PlainDisplay),
+        ("live", io.StringIO(), XTERM, PlainDisplay),
+        ("plain", Tty(), XTERM, PlainDisplay),
+        ("quiet", Tty(), XTERM, QuietDisplay),
+        ("json", Tty(), XTERM, JsonDisplay),
+    ],
+)
+def test_the_terminal_and_the_wish_decide(ui: Any, stream: Any, environ: Any, kind: type) -> None:
+    assert type(make_display(ui, "auto", stream, environ)) is kind
+
+
+@pytest.mark.parametrize(
+    ("images", "environ", "shown"),
+    [
+        ("auto", XTERM, True),
+        ("auto", {"TERM": "xterm", "COLORTERM": "truecolor"}, True),
+        ("auto", {"TERM": "xterm"}, False),
+        ("half", {"TERM": "xterm"}, True),
+        ("off", XTERM, False),
+        ("auto", XTERM | {"NO_COLOR": "1"}, False),
+        ("half", XTERM | {"NO_COLOR": "1"}, False),
+    ],
+)
+def test_pictures_need_colours(images: Any, environ: Any, *, shown: bool) -> None:
+    display = make_display("auto", images, Tty(), environ)
+    assert isinstance(display, LiveDisplay)
+    assert display._frame._images is shown
+
+
+def test_a_live_display_that_cannot_be_says_so() -> None:
+    stream = io.StringIO()
+    make_display("live", "auto", stream, XTERM)
+    assert "printing plain lines" in stream.getvalue()
