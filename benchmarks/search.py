@@ -89,9 +89,9 @@ def random_embeddings(
     client: Client, ensemble: Ensemble, space: LatentSpace, rows: int, seed: int
 ) -> Float32:
     """(rows, d) float32: what as many random latents look like to clip."""
-    nobody = np.zeros(1, np.float32)
+    anything = embed_text(client, ensemble.clip, PROMPTS[0])
     genomes = sample(space, rows, np.random.default_rng([seed, rows]))
-    evaluator = Evaluator(client, ensemble, nobody, space.name)
+    evaluator = Evaluator(client, ensemble, anything, space.name)
     parts = np.array_split(genomes, max(1, rows // 256))
     return np.concatenate([evaluator.evaluate(part).embeddings for part in parts])
 
@@ -137,7 +137,7 @@ def main(  # one parameter an option
     """Print the table, and draw the pictures of the first seed if a sheet is asked for."""
     plain = RunSettings("", discriminator=discriminator)
     table = Table(
-        "prompt", "first generation", "random", "grown", "gain over random (min median max)", "sigma",
+        "prompt", "first generation", "random", "grown", "gain over random (least, median, most)", "sigma",
         title=f"{algorithm}, {population} x {generations}, {seeds} seeds, against as many random",
     )  # fmt: skip
     with bundled_ensemble(plain) as (client, ensemble):
