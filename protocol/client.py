@@ -16,8 +16,9 @@ import zmq
 from protocol.endpoints import check_endpoint
 from protocol.errors import ServiceLostError
 from protocol.frames import MAX_MESSAGE_BYTES
-from protocol.messages import Method, Pong, Role, ServiceInfo, State
+from protocol.messages import Method, Pong, Probe, Probed, Role, ServiceInfo, State
 from protocol.session import Pending, Session
+from protocol.slots import SlotReader
 
 TICK_MS = 20
 DEFAULT_TTL_S = 120.0
@@ -58,6 +59,7 @@ class Client:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._poller = zmq.Poller()
         self._services: list[Service] = []
+        self._slots = SlotReader()
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +97,8 @@ class Client:
             (zmq.RECONNECT_IVL_MAX, 1_000),
         ):
             socket.setsockopt(option, value)
-        service = Service(Session(check_endpoint(endpoint), role, self._name), socket, watch)
+        session = Session(check_endpoint(endpoint), role, self._name, slots=self._slots)
+        service = Service(session, socket, watch)
         socket.connect(endpoint)
         self._services.append(service)
         self._poller.register(socket, zmq.POLLIN)
@@ -116,11 +119,37 @@ class Client:
         call: Method,
         frames: Sequence[memoryview] = (),
         ttl_s: float = DEFAULT_TTL_S,
+        *,
+        slots: bool = False,
     ) -> Pending:
-        """Send a request and return at once; `frames` are what its `TensorWriter` collected."""
-        pending = service.session.submit(call, frames, time.monotonic(), ttl_s)
+        """Send a request and return at once; `frames` are what its `TensorWriter` collected.
+
+        With `slots`, large tensors of the answer may stay in the service's pool: `release` them.
+        """
+        pending = service.session.submit(call, frames, time.monotonic(), ttl_s, slots=slots)
         self._flush(service)
         return pending
+
+    def release(self, service: Service, pending: Pending) -> None:
+        """Give back the slots of an answer; after that nobody may read them."""
+        service.session.release(pending)
+        self._flush(service)
+
+    def can_hand_off(self, producer: Service, consumers: Iterable[Service]) -> bool:
+        """Whether this process and all consumers can read the producer's slots.
+
+        Raises:
+            GlasshouseError: a consumer is lost.
+        """
+        welcome = producer.session.welcome
+        pool = welcome.pool if welcome else None
+        if pool is None or not self._slots.can_read(pool):
+            return False
+        asked = [self.submit(consumer, Probe(pool=pool)) for consumer in consumers]
+        while not all(pending.done for pending in asked):
+            self.wait(pending for pending in asked if not pending.done)
+        results = [pending.answer().reply.result for pending in asked]
+        return all(isinstance(result, Probed) and result.readable for result in results)
 
     def wait(self, pendings: Iterable[Pending]) -> list[Pending]:
         """Wait until at least one of these has ended; returns all that have.

@@ -12,6 +12,7 @@ side. Messages are one sentence: what was wanted, what came, what to do. The tre
         + BusyError            busy            4  the service's queue is full          (retryable)
         + DrainingError        draining        4  the service is about to leave        (retryable)
         + ModelFailedError     model_failed    4  the model raised on these rows
+        + SlotLostError        slot_lost       4  pixels in shared memory went (retryable)
         + ServiceLostError     lost            4  the process ended
       x ProtocolError          protocol        5  bytes that are no message of this protocol
         + VersionError         version         5  the peer speaks another version
@@ -94,6 +95,13 @@ class ModelFailedError(ServiceError):
     """The model raised while computing these rows."""
 
     code = "model_failed"
+
+
+class SlotLostError(ServiceError):
+    """The slot that a reference names was released, or its pool is not on this host."""
+
+    code = "slot_lost"
+    retryable = True
 
 
 class ServiceLostError(ServiceError):

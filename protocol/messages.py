@@ -10,18 +10,19 @@ Conversation::
     PING   ----------------------> answered at once, also while the model computes
            <---------------------- PONG (state, queue, progress)
     CANCEL ----------------------> drops what is still queued of that request
+    RELEASE ---------------------> frees the slots that the reply to that request leased
            <---------------------- BYE, when the service leaves; nothing follows
 
 Messages are maps on the wire; unknown fields, wrong types and numbers out of range are refused
 before anything acts on them. No message holds code, paths or untyped values.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 import msgspec
 
 from protocol.latent import LatentSpace
-from protocol.tensors import TensorRef
+from protocol.tensors import Pool, TensorRef
 
 PROTOCOL_VERSION = 1
 
@@ -100,6 +101,12 @@ class Describe(_Wire, frozen=True, tag="describe", tag_field="method"):
     """Any role: say again what WELCOME said. Answer: `Description`."""
 
 
+class Probe(_Wire, frozen=True, tag="probe", tag_field="method"):
+    """Any role: can you read the slots of this pool? Answer: `Probed`, at once."""
+
+    pool: Pool
+
+
 class Generate(_Wire, frozen=True, tag="generate", tag_field="method"):
     """Generator: draw one picture a genome. Answer: `Pictures`.
 
@@ -134,13 +141,19 @@ class Score(_Wire, frozen=True, tag="score", tag_field="method"):
     images: TensorRef
 
 
-Method = Describe | Generate | EmbedTexts | EmbedImages | Score
+Method = Describe | Probe | Generate | EmbedTexts | EmbedImages | Score
 
 
 class Description(_Wire, frozen=True, tag="description", tag_field="result"):
     """Answer to `Describe`."""
 
     info: ServiceInfo
+
+
+class Probed(_Wire, frozen=True, tag="probed", tag_field="result"):
+    """Answer to `Probe`: whether references to slots of that pool may be sent here."""
+
+    readable: bool
 
 
 class Pictures(_Wire, frozen=True, tag="pictures", tag_field="result"):
@@ -167,7 +180,7 @@ class Scores(_Wire, frozen=True, tag="scores", tag_field="result"):
     logits: TensorRef
 
 
-Result = Description | Pictures | Embeddings | Scores
+Result = Description | Probed | Pictures | Embeddings | Scores
 
 
 # Messages.
@@ -184,12 +197,17 @@ class Hello(_Wire, frozen=True):
 
 
 class Welcome(_Wire, frozen=True):
-    """Service to client: the version chosen, this life's identity, and who it is."""
+    """Service to client: the version chosen, this life's identity, and who it is.
+
+    Attributes:
+        pool: where it leases slots to those on its host that ask for them; None if it has none.
+    """
 
     kind: ClassVar[int] = 2
     version: Count
     incarnation: Name
     info: ServiceInfo
+    pool: Pool | None = None
 
 
 class Request(_Wire, frozen=True):
@@ -198,12 +216,15 @@ class Request(_Wire, frozen=True):
     Attributes:
         id: 16 random bytes, new for every request.
         ttl_s: seconds after which nobody waits for the answer; rows still queued then are dropped.
+        slots: large tensors of the answer may stay in the service's pool; RELEASE them when they
+            are no longer needed. Without a free slot they come as frames all the same.
     """
 
     kind: ClassVar[int] = 3
     id: RequestId
     ttl_s: Seconds
     call: Method
+    slots: bool = False
 
 
 class Reply(_Wire, frozen=True):
@@ -276,10 +297,18 @@ class Bye(_Wire, frozen=True):
     reason: str
 
 
-Message = Hello | Welcome | Request | Reply | ErrorMessage | Ping | Pong | Cancel | Bye
-BY_KIND: dict[int, type[Message]] = {
-    cls.kind: cls for cls in (Hello, Welcome, Request, Reply, ErrorMessage, Ping, Pong, Cancel, Bye)
-}
+class Release(_Wire, frozen=True):
+    """Client to service: the slots that the reply to this request leased may be used again.
+
+    No answer. Leases also end by themselves, 120 seconds after the reply.
+    """
+
+    kind: ClassVar[int] = 10
+    id: RequestId
+
+
+Message = Hello | Welcome | Request | Reply | ErrorMessage | Ping | Pong | Cancel | Bye | Release
+BY_KIND: dict[int, type[Message]] = {cls.kind: cls for cls in get_args(Message)}
 
 
 def tensor_refs(message: Message) -> list[TensorRef]:

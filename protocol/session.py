@@ -39,6 +39,9 @@ from protocol.messages import (
     Pictures,
     Ping,
     Pong,
+    Probe,
+    Probed,
+    Release,
     Reply,
     Request,
     Result,
@@ -48,7 +51,8 @@ from protocol.messages import (
     ServiceInfo,
     Welcome,
 )
-from protocol.tensors import Array, TensorRef, read_tensor
+from protocol.slots import SlotReader
+from protocol.tensors import Array, Slot, TensorRef, read_tensor
 
 PING_EVERY_S = 0.5
 SILENCE_S = 20.0  # a service answers PING while it computes, so silence this long is loss
@@ -56,6 +60,7 @@ BUSY_RETRY_S = 0.05
 
 ANSWER: dict[type[Method], type[Result]] = {
     Describe: Description,
+    Probe: Probed,
     Generate: Pictures,
     EmbedTexts: Embeddings,
     EmbedImages: Embeddings,
@@ -65,13 +70,20 @@ ANSWER: dict[type[Method], type[Result]] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply and the tensor frames that came with it."""
+    """A reply and where its tensors are: the frames that came with it, or slots."""
 
     reply: Reply
     frames: list[memoryview]
+    slots: SlotReader
 
     def tensor(self, ref: TensorRef) -> Array:
-        """The array that one of the result's references names."""
+        """The array that one of the result's references names; it stays valid.
+
+        Raises:
+            SlotLostError: it was in a slot that has been used again.
+        """
+        if isinstance(ref, Slot):
+            return self.slots.copy(ref)
         return read_tensor(ref, self.frames)
 
 
@@ -116,6 +128,7 @@ class Session:
         welcome: who answered, once it has.
         pong: the newest sign of progress.
         error: why the conversation is over; None while it lasts.
+        slots: reads pools on this host.
         strays: messages that answered nothing.
     """
 
@@ -126,6 +139,7 @@ class Session:
     welcome: Welcome | None = None
     pong: Pong | None = None
     error: GlasshouseError | None = None
+    slots: SlotReader = field(default_factory=SlotReader)
     strays: int = 0
     _pending: dict[bytes, Pending] = field(default_factory=dict)
     _heard_at: float = 0.0
@@ -161,14 +175,22 @@ class Session:
         return len(self._pending)
 
     def submit(
-        self, call: Method, frames: Sequence[memoryview], now: float, ttl_s: float
+        self,
+        call: Method,
+        frames: Sequence[memoryview],
+        now: float,
+        ttl_s: float,
+        *,
+        slots: bool = False,
     ) -> Pending:
         """Send one request; `frames` are what its `TensorWriter` collected.
+
+        With `slots`, large tensors of the answer may be slots; `release` them.
 
         Raises:
             ProtocolError: the request is over a limit of the protocol.
         """
-        request = Request(id=secrets.token_bytes(16), ttl_s=ttl_s, call=call)
+        request = Request(id=secrets.token_bytes(16), ttl_s=ttl_s, call=call, slots=slots)
         pending = Pending(request, frames, deadline=now + ttl_s)
         if self.error is not None:
             pending.error = self.error
@@ -176,6 +198,11 @@ class Session:
         self.outbox.append(encode(request, frames))
         self._pending[request.id] = pending
         return pending
+
+    def release(self, pending: Pending) -> None:
+        """Give back the slots of an answer."""
+        if self.error is None and pending.request.slots:
+            self._send(Release(id=pending.request.id))
 
     def receive(self, frames: Sequence[Buffer], now: float) -> None:
         """Take one message from the service."""
@@ -251,7 +278,7 @@ class Session:
         if pending is None:
             self.strays += 1
         elif isinstance(reply.result, ANSWER[type(pending.request.call)]):
-            pending.result = Answer(reply, tensors)
+            pending.result = Answer(reply, tensors, self.slots)
         else:
             wanted = ANSWER[type(pending.request.call)].__name__
             pending.error = ProtocolError(

@@ -1,14 +1,13 @@
 """Arrays inside messages: named by a reference, checked before memory is touched.
 
-A tensor travels `inline` (small, inside the header) or as a `frame` of its own behind it. The
-reference says dtype, shape and where; `decode` has compared these with the bytes that really came
-before anyone builds an array. Further ways to refer to a tensor (a shared-memory slot) join the
-same union.
+A tensor travels `inline` (small, inside the header), as a `frame` of its own behind it, or stays in
+a `slot` of its producer's pool (`protocol/slots.py`). The reference says dtype, shape and where;
+`decode` has compared these with the bytes that really came before anyone builds an array.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -39,7 +38,35 @@ class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="frame"
     index: int
 
 
-TensorRef = Inline | Frame
+PoolName = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]
+
+
+class Slot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="slot", tag_field="at"):
+    """A tensor whose bytes lie in slot number `slot` of a pool on the reader's host.
+
+    `count` is the slot's reuse count: with another one in the pool, these bytes are gone.
+    """
+
+    dtype: DType
+    shape: tuple[int, ...]
+    pool: PoolName
+    slot: Annotated[int, msgspec.Meta(ge=0, lt=256)]
+    count: Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+
+
+class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pool as its owner announces it; who finds `token` in the file of that name can read it."""
+
+    name: PoolName
+    token: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+
+
+TensorRef = Inline | Frame | Slot
+
+
+def is_inline(array: Array) -> bool:
+    """Whether `array` is small enough to travel in the header."""
+    return array.nbytes <= INLINE_BYTES
 
 
 class TensorWriter:
@@ -60,7 +87,7 @@ class TensorWriter:
         if dtype not in ITEM_BYTES:
             raise TypeError(f"a tensor on the wire is one of {sorted(ITEM_BYTES)}, not {dtype}")
         flat = np.ascontiguousarray(array)
-        if flat.nbytes <= INLINE_BYTES:
+        if is_inline(flat):
             return Inline(dtype, array.shape, flat.tobytes())  # type: ignore[arg-type] # checked above
         self.frames.append(flat.reshape(-1).view(np.uint8).data)
         return Frame(dtype, array.shape, len(self.frames) - 1)  # type: ignore[arg-type] # the same
@@ -81,6 +108,8 @@ def check_tensors(refs: Sequence[TensorRef], frame_bytes: Sequence[int]) -> None
     for ref in refs:
         if len(ref.shape) > MAX_RANK or any(side < 0 for side in ref.shape):
             raise ProtocolError(f"a tensor's shape must have at most {MAX_RANK} sides >= 0")
+        if isinstance(ref, Slot):
+            continue  # the reader compares it with the pool
         if isinstance(ref, Frame):
             if not 0 <= ref.index < len(frame_bytes):
                 raise ProtocolError(
@@ -102,7 +131,7 @@ def check_tensors(refs: Sequence[TensorRef], frame_bytes: Sequence[int]) -> None
         )
 
 
-def read_tensor(ref: TensorRef, frames: Sequence[memoryview]) -> Array:
+def read_tensor(ref: Inline | Frame, frames: Sequence[memoryview]) -> Array:
     """The array behind a checked reference, as a read-only view wherever possible."""
     data = ref.data if isinstance(ref, Inline) else frames[ref.index]
     array = np.frombuffer(data, dtype=np.dtype(ref.dtype).newbyteorder("<")).reshape(ref.shape)

@@ -1,5 +1,7 @@
 """Fixtures that many tests share: tiny models, a private runtime folder, no leftovers."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,11 +23,23 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def runtime_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """A runtime folder of the test's own; at the end no socket and no child may be left."""
+def shm_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of the test's own for shared memory."""
+    folder = Path(tempfile.mkdtemp(prefix="glasshouse-test-", dir="/dev/shm"))
+    monkeypatch.setenv("GLASSHOUSE_SHM", str(folder))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def runtime_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shm_folder: Path
+) -> Iterator[Path]:
+    """A runtime folder of the test's own; at the end no socket, pool or child may be left."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     folder = tmp_path / "glasshouse"
     yield folder
     left = [path.name for path in folder.glob("*")] if folder.exists() else []
+    left += [path.name for path in shm_folder.glob("*")]
     assert left == []
     assert psutil.Process().children(recursive=True) == []

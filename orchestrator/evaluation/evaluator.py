@@ -3,6 +3,10 @@
 A population is cut into micro-batches of the generator's own batch size, and two are in flight at
 all times, so that the generator draws the next while clip looks at the last. Results come back in
 the order of the genomes, whatever order the services finished in.
+
+Where all services are on this host, pictures stay in the generator's slots: clip and discriminator
+get references, and the slots are released when both have answered. A slot that was lost meanwhile
+has its micro-batch drawn again, and sent as frames.
 """
 
 from collections import deque
@@ -13,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from protocol.client import Client, Service
-from protocol.errors import BadRequestError, ModelFailedError
+from protocol.errors import BadRequestError, ModelFailedError, SlotLostError
 from protocol.messages import (
     ClipInfo,
     DiscriminatorInfo,
@@ -27,7 +31,7 @@ from protocol.messages import (
     Scores,
 )
 from protocol.session import Answer, Pending
-from protocol.tensors import Array, TensorWriter
+from protocol.tensors import Array, Slot, TensorRef, TensorWriter
 
 IN_FLIGHT = 2
 
@@ -129,6 +133,8 @@ class Evaluator:
         self._psi = truncation_psi
         about = ensemble.clip.info.about
         self._clip_size = about.image_size if isinstance(about, ClipInfo) else 0
+        viewers = ensemble.services[1:]
+        self._hand_off = client.can_hand_off(ensemble.generator, viewers)
 
     def evaluate(self, genomes: Float32) -> Evaluation:
         """Draw and judge every genome, (n, size) float32.
@@ -137,19 +143,19 @@ class Evaluator:
             GlasshouseError: a service is lost, refuses, or does not answer in time.
         """
         generation = _Generation(self, genomes, self._ensemble.generator.info.batch_rows)
-        waiting: list[tuple[Pending, Callable[[Answer], None]]] = []
+        waiting: list[_Step] = []
         while True:
             waiting += generation.submit()
             if not waiting:
                 return generation.evaluation(self._target)
-            self._client.wait(pending for pending, _ in waiting)
-            done = [entry for entry in waiting if entry[0].done]
-            waiting = [entry for entry in waiting if not entry[0].done]
-            for pending, take in done:
-                take(pending.answer())
+            self._client.wait(step.pending for step in waiting)
+            done = [step for step in waiting if step.pending.done]
+            waiting = [step for step in waiting if not step.pending.done]
+            for step in done:
+                generation.take(step)
 
-    def generate(self, genomes: Float32) -> Pending:
-        """Ask for the pictures of one micro-batch."""
+    def generate(self, genomes: Float32, *, slots: bool) -> Pending:
+        """Ask for the pictures of one micro-batch, in slots if they can be handed off."""
         writer = TensorWriter()
         call = Generate(
             space=self._space,
@@ -157,21 +163,51 @@ class Evaluator:
             truncation_psi=self._psi,
             clip_size=self._clip_size,
         )
-        return self._client.submit(self._ensemble.generator, call, writer.frames)
+        slots = slots and self._hand_off
+        return self._client.submit(self._ensemble.generator, call, writer.frames, slots=slots)
 
-    def embed(self, images: Array) -> Pending:
+    def embed(self, drawn: Answer, ref: TensorRef) -> Pending:
         """Ask clip to look at pictures of its own size."""
         writer = TensorWriter()
-        call = EmbedImages(images=writer.add(images))
+        call = EmbedImages(images=_passed_on(drawn, ref, writer))
         return self._client.submit(self._ensemble.clip, call, writer.frames)
 
-    def score(self, images: Array) -> Pending | None:
+    def score(self, drawn: Answer, ref: TensorRef) -> Pending | None:
         """Ask the discriminator, if there is one."""
         if self._ensemble.discriminator is None:
             return None
         writer = TensorWriter()
-        call = Score(images=writer.add(images))
+        call = Score(images=_passed_on(drawn, ref, writer))
         return self._client.submit(self._ensemble.discriminator, call, writer.frames)
+
+    def release(self, drawn: Pending) -> None:
+        """Give the generator its slots back."""
+        self._client.release(self._ensemble.generator, drawn)
+
+
+@dataclass(eq=False)
+class _MicroBatch:
+    """Genomes from `start` on, on their way.
+
+    Attributes:
+        drawn: the request to the generator.
+        viewers: requests to clip and discriminator that are under way.
+        lost: whether somebody came too late to read a slot.
+    """
+
+    start: int
+    drawn: Pending
+    viewers: int = 0
+    lost: bool = False
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One request of a micro-batch, and what is to be done with its answer."""
+
+    batch: _MicroBatch
+    pending: Pending
+    take: Callable[[_MicroBatch, Answer], None]
 
 
 class _Generation:
@@ -180,23 +216,42 @@ class _Generation:
     def __init__(self, evaluator: Evaluator, genomes: Float32, rows: int) -> None:
         self._evaluator = evaluator
         self._genomes = genomes
-        self._starts = deque(range(0, len(genomes), rows))
+        self._starts = deque((start, True) for start in range(0, len(genomes), rows))
         self._rows = rows
         self._drawing = 0
-        self._new: list[tuple[Pending, Callable[[Answer], None]]] = []
+        self._new: list[_Step] = []
         self._images: dict[int, Array] = {}
         self._embeddings: dict[int, Array] = {}
         self._logits: dict[int, Array] = {}
 
-    def submit(self) -> list[tuple[Pending, Callable[[Answer], None]]]:
-        """Requests that can be made now, each with what is to be done with its answer."""
+    def submit(self) -> list[_Step]:
+        """Requests that can be made now."""
         while self._starts and self._drawing < IN_FLIGHT:
-            start = self._starts.popleft()
-            self._drawing += 1
+            start, slots = self._starts.popleft()
             rows = self._genomes[start : start + self._rows]
-            self._new.append((self._evaluator.generate(rows), self._drawn(start)))
+            batch = _MicroBatch(start, self._evaluator.generate(rows, slots=slots))
+            self._drawing += 1
+            self._new.append(_Step(batch, batch.drawn, self._drawn))
         new, self._new = self._new, []
         return new
+
+    def take(self, step: _Step) -> None:
+        """Use an answer; pictures whose slot was lost are drawn again."""
+        batch = step.batch
+        if step.pending is batch.drawn:
+            self._drawing -= 1
+        else:
+            batch.viewers -= 1
+        try:
+            step.take(batch, step.pending.answer())
+        except SlotLostError:
+            if not batch.drawn.request.slots:
+                raise
+            batch.lost = True
+        if not batch.viewers:
+            self._evaluator.release(batch.drawn)
+            if batch.lost:
+                self._starts.appendleft((batch.start, False))
 
     def evaluation(self, target: Float64) -> Evaluation:
         """All rows in the order of the genomes."""
@@ -208,36 +263,33 @@ class _Generation:
             realism=_in_order(self._logits).astype(np.float64) if self._logits else None,
         )
 
-    def _drawn(self, start: int) -> Callable[[Answer], None]:
-        def take(answer: Answer) -> None:
-            self._drawing -= 1
-            result = answer.reply.result
-            if not isinstance(result, Pictures):  # the session has checked
-                raise TypeError(result)
-            self._images[start] = images = answer.tensor(result.images)
-            seen = answer.tensor(result.clip_images) if result.clip_images else images
-            self._new.append((self._evaluator.embed(seen), self._embedded(start)))
-            judged = self._evaluator.score(images)
-            if judged is not None:
-                self._new.append((judged, self._scored(start)))
+    def _drawn(self, batch: _MicroBatch, answer: Answer) -> None:
+        result = answer.reply.result
+        if not isinstance(result, Pictures):  # the session has checked
+            raise TypeError(result)
+        seen = self._evaluator.embed(answer, result.clip_images or result.images)
+        steps = [_Step(batch, seen, self._embedded)]
+        judged = self._evaluator.score(answer, result.images)
+        if judged is not None:
+            steps.append(_Step(batch, judged, self._scored))
+        self._new += steps
+        batch.viewers = len(steps)
+        self._images[batch.start] = answer.tensor(result.images)
 
-        return take
+    def _embedded(self, batch: _MicroBatch, answer: Answer) -> None:
+        result = answer.reply.result
+        if isinstance(result, Embeddings):
+            self._embeddings[batch.start] = answer.tensor(result.embeddings)
 
-    def _embedded(self, start: int) -> Callable[[Answer], None]:
-        def take(answer: Answer) -> None:
-            result = answer.reply.result
-            if isinstance(result, Embeddings):
-                self._embeddings[start] = answer.tensor(result.embeddings)
+    def _scored(self, batch: _MicroBatch, answer: Answer) -> None:
+        result = answer.reply.result
+        if isinstance(result, Scores):
+            self._logits[batch.start] = answer.tensor(result.logits)
 
-        return take
 
-    def _scored(self, start: int) -> Callable[[Answer], None]:
-        def take(answer: Answer) -> None:
-            result = answer.reply.result
-            if isinstance(result, Scores):
-                self._logits[start] = answer.tensor(result.logits)
-
-        return take
+def _passed_on(drawn: Answer, ref: TensorRef, writer: TensorWriter) -> TensorRef:
+    """A reference for the next service: the slot as it is, other pixels through this process."""
+    return ref if isinstance(ref, Slot) else writer.add(drawn.tensor(ref))
 
 
 def _in_order(parts: dict[int, Array]) -> Array:

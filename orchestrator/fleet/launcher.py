@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from protocol import slots
 from protocol.endpoints import new_endpoint, remove_socket, sweep
 from protocol.errors import BY_CODE, GlasshouseError, ServiceError, StorageError
 from protocol.messages import Role
@@ -119,6 +120,7 @@ class LocalLauncher:
 
     def __enter__(self) -> Self:
         sweep()
+        slots.sweep()
         return self
 
     def __exit__(
@@ -215,4 +217,5 @@ class LocalLauncher:
                 if pipe is not None:
                     pipe.close()
             remove_socket(service.endpoint)
+        slots.sweep()  # of those that had to be killed
         self.services.clear()

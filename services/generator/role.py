@@ -19,6 +19,8 @@ from protocol.tensors import Array, TensorWriter
 from services.models.checkpoints import Checkpoint
 from services.runtime.role import Options, ReadTensor, Role, Rows
 
+LARGEST_CLIP_SIDE = 384  # of the published CLIPs; a larger view travels as a frame
+
 
 class GeneratorModel(Protocol):
     """What an architecture must offer.
@@ -55,6 +57,12 @@ class GeneratorRole(Role):
         self._model = model
         self._device = device
         self._spaces = {space.name: space for space in model.spaces}
+
+    @property
+    def slot_bytes(self) -> int:
+        """One batch of pictures, or of CLIP's views."""
+        pixels = max(self._model.height * self._model.width, LARGEST_CLIP_SIDE**2)
+        return self.info.batch_rows * pixels * 3
 
     def prepare(self, call: Method, read: ReadTensor) -> Rows:
         """Genomes of one space, truncation and view."""

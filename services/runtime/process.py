@@ -8,11 +8,14 @@ service.
 """
 
 import os
+import secrets
 import signal
 import sys
 import threading
+import warnings
 from dataclasses import dataclass
 
+from protocol import slots
 from protocol.endpoints import is_abandoned, new_endpoint, remove_socket, socket_path, sweep
 from protocol.errors import ConfigError
 from protocol.messages import Role
@@ -45,8 +48,9 @@ class ServeOptions:
 class Parent:
     """Watches the death pipe, from the first moment on: loading takes seconds."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, incarnation: str) -> None:
         self._endpoint = endpoint
+        self._incarnation = incarnation
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=self._watch, name="death-pipe", daemon=True).start()
 
@@ -56,6 +60,7 @@ class Parent:
         remove_socket(self._endpoint)
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(ORPHAN_EXIT_S)
+        slots.remove(self._incarnation)
         os._exit(1)  # the model did not let go in time; nobody is left to tell
 
 
@@ -66,18 +71,21 @@ def serve(options: ServeOptions) -> None:
         GlasshouseError: the model, the device or the endpoint is not to be had.
     """
     sweep()
+    slots.sweep()
     endpoint = claim_endpoint(options.bind or new_endpoint(options.role))
+    incarnation = secrets.token_hex(8)
     if options.owned:
-        Parent(endpoint)
+        Parent(endpoint, incarnation)
     else:
         signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
     try:
-        _serve(options, endpoint)
+        _serve(options, endpoint, incarnation)
     except _LeaveError:
         pass
     finally:
         remove_socket(endpoint)
+        slots.remove(incarnation)
 
 
 def claim_endpoint(endpoint: str) -> str:
@@ -114,7 +122,7 @@ def _leave(_signal: int, _frame: object) -> None:
     raise _LeaveError
 
 
-def _serve(options: ServeOptions, endpoint: str) -> None:
+def _serve(options: ServeOptions, endpoint: str, incarnation: str) -> None:
     from services.catalogue import find_model
 
     model = find_model(options.model, options.role)
@@ -124,9 +132,11 @@ def _serve(options: ServeOptions, endpoint: str) -> None:
     from services.loading import load_role
     from services.runtime.server import Server
 
+    # Pictures in a slot are mapped read-only, and no model writes to its input.
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
     role = load_role(model, options.device)
-    server = Server(role, endpoint)
+    server = Server(role, endpoint, incarnation)
     signal.signal(signal.SIGTERM, lambda *_: server.drain("told to stop"))
     if not options.owned:
         signal.signal(signal.SIGINT, lambda *_: server.drain("told to stop"))

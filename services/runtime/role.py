@@ -34,6 +34,11 @@ class Role(ABC):
 
     info: ServiceInfo
 
+    @property
+    def slot_bytes(self) -> int:
+        """Bytes of the largest output tensor worth a shared-memory slot; 0 for none."""
+        return 0
+
     @abstractmethod
     def prepare(self, call: Method, read: ReadTensor) -> Rows:
         """The rows of a request. Runs in the I/O thread, so it must be quick.
@@ -44,7 +49,10 @@ class Role(ABC):
 
     @abstractmethod
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
-        """Compute exactly `info.batch_rows` rows; every output has as many. Compute thread."""
+        """Compute exactly `info.batch_rows` rows; every output has as many. Compute thread.
+
+        `values` may be read-only, because it may lie in another process's memory.
+        """
 
     @abstractmethod
     def result(self, options: Options, outputs: tuple[Array, ...], writer: TensorWriter) -> Result:

@@ -6,8 +6,10 @@ one with sixteen by batches and not by the whole thousand. Requests longer than 
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from protocol.slots import SlotView
 from protocol.tensors import Array
 from services.runtime.role import Rows
 
@@ -25,6 +27,8 @@ class Work:
         taken: rows given to batches so far.
         finished: rows computed so far.
         outputs: for each batch that held rows of it, its output rows.
+        slots: whether the answer may stay in the service's pool.
+        views: slots that `rows` is read from.
         alone: never to share a batch, because a batch that it was part of failed.
     """
 
@@ -38,6 +42,8 @@ class Work:
     started: float | None = None
     compute_s: float = 0.0
     outputs: list[tuple[Array, ...]] = field(default_factory=list)
+    slots: bool = False
+    views: Sequence[SlotView] = ()
     alone: bool = False
     cancelled: bool = False
 
@@ -50,6 +56,11 @@ class Work:
     def waiting(self) -> int:
         """Rows not yet given to a batch."""
         return self.size - self.taken
+
+    @property
+    def intact(self) -> bool:
+        """Whether what was read from slots was not overwritten meanwhile."""
+        return all(view.intact() for view in self.views)
 
     def restart(self) -> None:
         """Compute all of it again, in batches of its own."""

@@ -12,7 +12,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 
-import numpy as np
 import zmq
 
 from protocol.errors import (
@@ -23,6 +22,7 @@ from protocol.errors import (
     ModelFailedError,
     ProtocolError,
     ServiceLostError,
+    SlotLostError,
     VersionError,
 )
 from protocol.frames import MAX_MESSAGE_BYTES, Buffer, decode, encode
@@ -37,16 +37,20 @@ from protocol.messages import (
     Message,
     Ping,
     Pong,
+    Probe,
+    Probed,
+    Release,
     Reply,
     Request,
     Result,
     State,
     Welcome,
 )
-from protocol.tensors import TensorRef, TensorWriter, read_tensor
+from protocol.slots import LEASE_S, SlotPool, SlotReader, SlotView, SlotWriter
+from protocol.tensors import Array, Slot, TensorRef, TensorWriter, read_tensor
 from services.runtime.role import Role
 from services.runtime.scheduler import Scheduler, Work
-from services.runtime.worker import Outcome, Worker
+from services.runtime.worker import Outcome, Worker, joined
 
 log = logging.getLogger("service")
 
@@ -64,9 +68,10 @@ class Server:
     Args:
         role: the model.
         endpoint: where to listen; `tcp://host:0` lets the system choose the port.
+        incarnation: name of this life, 16 hex digits; a fresh one by default.
     """
 
-    def __init__(self, role: Role, endpoint: str) -> None:
+    def __init__(self, role: Role, endpoint: str, incarnation: str = "") -> None:
         self._role = role
         self._info = role.info
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -80,9 +85,11 @@ class Server:
             self._router.setsockopt(option, value)
         self._router.bind(endpoint)
         self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
-        self.incarnation = secrets.token_hex(8)
+        self.incarnation = incarnation or secrets.token_hex(8)
         self._scheduler = Scheduler(self._info.queue_rows, self._info.batch_rows)
         self._worker = Worker(role)
+        self._pool = _make_pool(self.incarnation, role.slot_bytes)
+        self._slots = SlotReader()
         self._peers: OrderedDict[bytes, str] = OrderedDict()
         self._batch_ms: deque[float] = deque(maxlen=64)
         self._rows_answered = 0
@@ -107,7 +114,7 @@ class Server:
                 self._finish(outcome)
             if self._router in ready:
                 self._receive_all()
-            self._scheduler.expire(time.monotonic())
+            self._expire(time.monotonic())
             self._begin()
         self._leave()
 
@@ -133,8 +140,15 @@ class Server:
         for peer in list(self._peers):
             self._send(peer, Bye(reason=self._draining or "stopped"))
         self._worker.close()
+        if self._pool is not None:
+            self._pool.close()
         self._router.close(linger=BYE_LINGER_MS)
         self._context.term()
+
+    def _expire(self, now: float) -> None:
+        self._scheduler.expire(now)
+        if self._pool is not None:
+            self._pool.expire(now)
 
     def _begin(self) -> None:
         if not self._worker.idle:
@@ -185,6 +199,9 @@ class Server:
                 self._accept(peer, message, tensors)
             case Cancel():
                 self._scheduler.forget(peer, message.id)
+            case Release():
+                if self._pool is not None:
+                    self._pool.release((peer, message.id))
             case _:
                 raise ProtocolError(f"a client does not send {type(message).__name__}")
 
@@ -201,27 +218,46 @@ class Server:
             )
         self._peers[peer] = hello.client
         while len(self._peers) > MAX_PEERS:
-            oldest, _ = self._peers.popitem(last=False)
-            self._scheduler.forget(oldest)
+            self._forget(next(iter(self._peers)))
         self._send(
             peer,
-            Welcome(version=PROTOCOL_VERSION, incarnation=self.incarnation, info=self._info),
+            Welcome(
+                version=PROTOCOL_VERSION,
+                incarnation=self.incarnation,
+                info=self._info,
+                pool=self._pool.pool if self._pool else None,
+            ),
         )
+
+    def _forget(self, peer: bytes) -> str:
+        """Drop all that a peer has here; returns what it called itself."""
+        self._scheduler.forget(peer)
+        if self._pool is not None:
+            self._pool.release_peer(peer)
+        return self._peers.pop(peer, "unknown")
 
     def _accept(self, peer: bytes, request: Request, tensors: list[memoryview]) -> None:
         self._peers.move_to_end(peer)
         if isinstance(request.call, Describe):
             self._reply(peer, request.id, Description(info=self._info))
             return
+        if isinstance(request.call, Probe):
+            self._reply(peer, request.id, Probed(readable=self._slots.can_read(request.call.pool)))
+            return
         if self._draining is not None:
             raise DrainingError(f"the {self._info.role} is leaving: {self._draining}")
+        views: list[SlotView] = []
 
-        def read(ref: TensorRef) -> np.ndarray:
-            return read_tensor(ref, tensors)
+        def read(ref: TensorRef) -> Array:
+            if not isinstance(ref, Slot):
+                return read_tensor(ref, tensors)
+            views.append(self._slots.view(ref))
+            return views[-1].array
 
         rows = self._role.prepare(request.call, read)
         now = time.monotonic()
         work = Work(peer, request.id, rows, arrived=now, deadline=now + request.ttl_s)
+        work.slots, work.views = request.slots, views
         if not work.size:
             raise BadRequestError("a request needs at least one row")
         if not self._scheduler.add(work):
@@ -250,20 +286,23 @@ class Server:
             work = part.work
             if work.cancelled:
                 continue
-            if len(outcome.parts) > 1:
+            if work.intact and len(outcome.parts) > 1:
                 self._scheduler.put_back(work)
                 continue
             work.cancelled = True
             self._scheduler.forget(work.peer, work.request_id)
-            self._refuse(
-                work.peer,
-                work.request_id,
-                ModelFailedError(f"{self._info.model} failed on these rows: {error}"),
-            )
+            failed = ModelFailedError(f"{self._info.model} failed on these rows: {error}")
+            self._refuse(work.peer, work.request_id, failed if work.intact else _lost_slot())
 
     def _answer(self, work: Work) -> None:
+        if not work.intact:
+            self._refuse(work.peer, work.request_id, _lost_slot())
+            return
         writer = TensorWriter()
-        outputs = tuple(np.concatenate(parts) for parts in zip(*work.outputs, strict=True))
+        if work.slots and self._pool is not None:
+            holder = (work.peer, work.request_id)
+            writer = SlotWriter(self._pool, holder, until=time.monotonic() + LEASE_S)
+        outputs = tuple(joined(list(parts)) for parts in zip(*work.outputs, strict=True))
         result = self._role.result(work.rows.options, outputs, writer)
         self._rows_answered += work.size
         waited_s = (work.started or work.arrived) - work.arrived
@@ -325,5 +364,19 @@ class Server:
         try:
             self._router.send_multipart([peer, *encode(message, frames)], zmq.NOBLOCK, copy=False)
         except zmq.ZMQError as error:  # gone (EHOSTUNREACH), or it does not read (EAGAIN)
-            log.info("peer %s dropped: %s", self._peers.pop(peer, "unknown"), error)
-            self._scheduler.forget(peer)
+            log.info("peer %s dropped: %s", self._forget(peer), error)
+
+
+def _lost_slot() -> SlotLostError:
+    return SlotLostError("the slot that held these pixels was released too early; ask again")
+
+
+def _make_pool(incarnation: str, slot_bytes: int) -> SlotPool | None:
+    """The service's pool, if it wants one and the host has room."""
+    if not slot_bytes:
+        return None
+    try:
+        return SlotPool(incarnation, slot_bytes)
+    except OSError as error:
+        log.info("no shared memory, pictures go as frames: %s", error)
+        return None

@@ -88,8 +88,7 @@ class Worker:
         started = time.monotonic()
         outputs: tuple[Array, ...] = ()
         error: Exception | None = None
-        rows = [part.work.rows.values[part.start : part.stop] for part in parts]
-        values = np.concatenate(rows)
+        values = joined([part.work.rows.values[part.start : part.stop] for part in parts])
         try:
             full = self._role.compute(
                 parts[0].work.rows.options, pad(values, self._role.info.batch_rows)
@@ -101,9 +100,14 @@ class Worker:
         return Outcome(parts, outputs, error, started, time.monotonic() - started)
 
 
+def joined(parts: list[Array]) -> Array:
+    """Rows of all parts; a single part is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
 def pad(values: Array, rows: int) -> Array:
     """`values` (n, ...) filled up to (rows, ...) with copies of its last row."""
     missing = rows - len(values)
     if missing <= 0:
-        return np.ascontiguousarray(values)
+        return np.require(values, requirements=("C", "ALIGNED"))
     return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])

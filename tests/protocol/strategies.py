@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as arrays
 
 from protocol import messages as m
 from protocol.latent import LatentSpace, Segment
-from protocol.tensors import TensorWriter
+from protocol.tensors import Pool, Slot, TensorWriter
 
 names = st.text(min_size=1, max_size=40)
 ids = st.binary(min_size=16, max_size=16)
@@ -26,6 +26,16 @@ segments = st.builds(
     st.sampled_from(["normal", "truncated_normal", "uniform"]),
 )
 spaces = st.lists(segments, min_size=1, max_size=3).map(lambda s: LatentSpace("z", tuple(s)))
+pool_names = st.text("0123456789abcdef", min_size=16, max_size=16)
+pools = st.builds(Pool, pool_names, ids)
+slots = st.builds(
+    Slot,
+    st.sampled_from(["uint8", "int64", "float32"]),
+    st.lists(st.integers(0, 999), max_size=4).map(tuple),
+    pool_names,
+    st.integers(0, 255),
+    st.integers(1, 2**62),
+)
 sides = st.integers(0, 4096)
 abouts = st.one_of(
     st.builds(m.GeneratorInfo, st.lists(spaces, max_size=2).map(tuple), sides, sides),
@@ -51,18 +61,22 @@ def messages_with_frames(draw: st.DrawFn) -> tuple[m.Message, list[memoryview]]:
         st.builds(m.EmbedTexts, st.lists(names, min_size=1, max_size=5).map(tuple)),
         st.builds(lambda a: m.EmbedImages(writer.add(a)), tensors),
         st.builds(lambda a: m.Score(writer.add(a)), tensors),
+        st.builds(m.Score, slots),
+        st.builds(m.Probe, pools),
     )
     result = st.one_of(
         st.builds(m.Description, infos),
         st.builds(lambda a, b: m.Pictures(writer.add(a), writer.add(b)), tensors, tensors),
         st.builds(lambda a: m.Embeddings(writer.add(a)), tensors),
         st.builds(lambda a: m.Scores(writer.add(a)), tensors),
+        st.builds(m.Pictures, slots, slots | st.none()),
+        st.builds(m.Probed, st.booleans()),
     )
     message = draw(
         st.one_of(
             st.builds(m.Hello, counts, counts, st.sampled_from(["generator", "clip"]), names),
-            st.builds(m.Welcome, counts, names, infos),
-            st.builds(m.Request, ids, st.floats(0.1, 100), call),
+            st.builds(m.Welcome, counts, names, infos, st.none() | pools),
+            st.builds(m.Request, ids, st.floats(0.1, 100), call, st.booleans()),
             st.builds(m.Reply, ids, names, durations, durations, result),
             st.builds(
                 m.ErrorMessage, st.sampled_from([b"", b"i" * 16]), names, st.booleans(), names
@@ -81,6 +95,7 @@ def messages_with_frames(draw: st.DrawFn) -> tuple[m.Message, list[memoryview]]:
             ),
             st.builds(m.Cancel, ids),
             st.builds(m.Bye, names),
+            st.builds(m.Release, ids),
         )
     )
     return message, writer.frames

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from protocol.errors import ProtocolError, VersionError
 from protocol.frames import MAX_FRAMES, MAX_HEADER_BYTES, decode, encode
 from protocol.messages import BY_KIND, EmbedImages, Message, Ping, Request, Score, tensor_refs
-from protocol.tensors import Frame, Inline, TensorWriter, read_tensor
+from protocol.tensors import Frame, Inline, Slot, TensorWriter, read_tensor
 from tests.protocol.strategies import messages_with_frames
 
 
@@ -46,7 +46,8 @@ def test_damaged_messages_are_refused_or_well_formed(
     except ProtocolError:
         return
     for ref in tensor_refs(message):
-        assert read_tensor(ref, tensors).nbytes >= 0
+        if not isinstance(ref, Slot):
+            assert read_tensor(ref, tensors).nbytes >= 0
 
 
 @given(st.sampled_from(sorted(BY_KIND)), st.recursive(
@@ -161,9 +162,10 @@ def test_golden_bytes() -> None:
     )
     assert encode(request)[0].hex() == (  # type: ignore[union-attr] # the first frame is bytes
         "47480103"
-        "83a26964c410000102030405060708090a0b0c0d0e0f"
+        "84a26964c410000102030405060708090a0b0c0d0e0f"
         "a574746c5f73cb4004000000000000"
         "a463616c6c82a66d6574686f64ac656d6265645f696d61676573"
         "a6696d6167657384a26174a6696e6c696e65a56474797065a575696e7438a57368617065"
         "9103a464617461c403000000"
+        "a5736c6f7473c2"
     )

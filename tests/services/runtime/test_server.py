@@ -1,6 +1,5 @@
 """A service over real sockets: it answers everybody their own, whatever anybody sends."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,34 +36,11 @@ from protocol.messages import (
 )
 from protocol.session import Pending
 from protocol.tensors import TensorWriter
+from services.runtime.role import Role
 from services.runtime.server import Server
 from tests.services.runtime.roles import POISON, MeanRole, pictures
 
-Serve = Callable[[MeanRole], Server]
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    running: list[tuple[Server, threading.Thread]] = []
-
-    def start(role: MeanRole) -> Server:
-        server = Server(role, f"ipc://{tmp_path}/{len(running)}.sock")
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        running.append((server, thread))
-        return server
-
-    yield start
-    for server, thread in running:
-        server.drain("the test is over", within_s=1.0)
-        thread.join(10)
-        assert not thread.is_alive()
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    with Client("test") as client:
-        yield client
+Serve = Callable[[Role], Server]
 
 
 def ask(client: Client, service: Service, values: list[int], ttl_s: float = 10.0) -> Pending:

@@ -1,0 +1,155 @@
+"""Pictures pass from generator to clip without the orchestrator, and losing them costs a retry."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.evaluation.evaluator import Ensemble, Evaluation, Evaluator
+from protocol.client import Client, Service
+from protocol.errors import SlotLostError
+from protocol.messages import EmbedImages, Generate, Pictures
+from protocol.session import Pending
+from protocol.tensors import Array, Frame, Slot, TensorWriter
+from services.runtime.role import Role
+from services.runtime.server import Server
+from tests.services.runtime.roles import DrawRole, SeeRole
+
+Serve = Callable[[Role], Server]
+pytestmark = pytest.mark.usefixtures("shm_folder")
+
+
+def genomes(rows: int = 10) -> Array:
+    return np.random.default_rng(rows).integers(0, 256, (rows, 3)).astype(np.float32)
+
+
+def draw(client: Client, generator: Service, rows: int = 4) -> tuple[Pending, Pictures]:
+    writer = TensorWriter()
+    call = Generate(space="z", genomes=writer.add(genomes(rows)), clip_size=16)
+    pending = client.submit(generator, call, writer.frames, slots=True)
+    client.wait([pending])
+    result = pending.answer().reply.result
+    assert isinstance(result, Pictures)
+    return pending, result
+
+
+def connect(client: Client, draws: Server, sees: Server) -> tuple[Service, Service]:
+    return client.connect(draws.endpoint, "generator"), client.connect(sees.endpoint, "clip")
+
+
+def evaluate(client: Client, generator: Service, clip: Service) -> Evaluation:
+    target = np.array([1, 0, 0], np.float32)
+    return Evaluator(client, Ensemble(generator, clip), target, "z").evaluate(genomes())
+
+
+def check(evaluation: Evaluation) -> None:
+    np.testing.assert_allclose(evaluation.embeddings, genomes(), atol=1e-3)
+    np.testing.assert_array_equal(evaluation.images[:, 5, 5], genomes())
+
+
+def test_clip_reads_the_generators_slots(serve: Serve, client: Client, shm_folder: Path) -> None:
+    role = SeeRole()
+    draws, sees = serve(DrawRole()), serve(role)
+    generator, clip = connect(client, draws, sees)
+    assert [path.name.rsplit("-", 1)[1] for path in shm_folder.iterdir()] == [draws.incarnation]
+    check(evaluate(client, generator, clip))
+    assert role.shared == [True, True, False]  # two whole batches, and 2 rows that were filled up
+    client.pump(0.3)
+    assert draws._pool is not None
+    assert draws._pool.leased == 0
+
+
+def test_pools_go_with_their_services(serve: Serve, client: Client, shm_folder: Path) -> None:
+    server = serve(DrawRole())
+    service = client.connect(server.endpoint, "generator")
+    server.drain("test")
+    client.pump(0.5)
+    assert service.state == "lost"
+    assert list(shm_folder.iterdir()) == []
+
+
+def test_a_slot_lost_while_clip_waits_rejects_that_request_only(
+    serve: Serve, client: Client
+) -> None:
+    role = SeeRole(batch_rows=8)
+    generator, clip = connect(client, serve(DrawRole()), serve(role))
+    lost, kept = draw(client, generator), draw(client, generator)
+    role.gate.clear()
+    blocker = client.submit(clip, EmbedImages(images=kept[1].clip_images))  # type: ignore[arg-type] # there is one
+    client.pump(0.1)
+    asked = [client.submit(clip, EmbedImages(images=one[1].clip_images)) for one in (lost, kept)]  # type: ignore[arg-type] # the same
+    client.pump(0.1)
+    client.release(generator, lost[0])
+    client.pump(0.1)
+    role.gate.set()
+    client.wait([asked[0]])
+    with pytest.raises(SlotLostError, match="released"):
+        asked[0].answer()
+    for pending in (blocker, asked[1]):
+        client.wait([pending])
+        pending.answer()
+    with pytest.raises(SlotLostError):
+        client.call(clip, EmbedImages(images=lost[1].clip_images)).answer()  # type: ignore[arg-type] # the same
+    with pytest.raises(SlotLostError):
+        lost[0].answer().tensor(lost[1].images)
+
+
+def test_a_generation_whose_slots_go_is_the_same_as_one_whose_stay(
+    serve: Serve, client: Client
+) -> None:
+    draws, role = serve(DrawRole()), SeeRole()
+    generator, clip = connect(client, draws, serve(role))
+    real, released = client.submit, []
+
+    def submit(service: Service, *args: object, **options: object) -> Pending:
+        pool = draws._pool
+        if service is clip and pool is not None and pool.leased and len(released) < 2:
+            released.append(pool.leased)
+            for holder in list(pool._leases):
+                pool.release(holder)
+        return real(service, *args, **options)  # type: ignore[arg-type] # passed through
+
+    client.submit = submit  # type: ignore[method-assign] # slots go at the worst moment
+    check(evaluate(client, generator, clip))
+    assert released
+
+
+def test_a_full_or_missing_shared_memory_means_frames(
+    serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator, clip = connect(client, serve(DrawRole()), serve(SeeRole()))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    _, result = draw(client, generator)
+    assert isinstance(result.images, Frame)
+    check(evaluate(client, generator, clip))
+    poolless = client.connect(serve(DrawRole()).endpoint, "generator")
+    assert poolless.session.welcome is not None
+    assert poolless.session.welcome.pool is None
+    check(evaluate(client, poolless, clip))
+
+
+def test_more_leases_than_slots_go_as_frames(serve: Serve, client: Client) -> None:
+    draws = serve(DrawRole())
+    generator = client.connect(draws.endpoint, "generator")
+    kinds = {type(draw(client, generator)[1].images) for _ in range(12)}
+    assert kinds == {Slot, Frame}
+    with Client("second") as second:
+        other = second.connect(draws.endpoint, "generator")
+        assert draw(second, other)[1].clip_images is not None
+
+
+def test_a_consumer_on_another_host_gets_frames(
+    serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = SeeRole()
+    generator, clip = connect(client, serve(DrawRole()), serve(role))
+    monkeypatch.setattr("services.runtime.server.SlotReader.can_read", lambda *_: False)
+    assert not client.can_hand_off(generator, [clip])
+    check(evaluate(client, generator, clip))
