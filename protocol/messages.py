@@ -26,7 +26,7 @@ from protocol.tensors import Pool, TensorRef
 
 PROTOCOL_VERSION = 1
 
-Role = Literal["generator", "clip", "discriminator"]
+Role = Literal["generator", "clip", "discriminator", "scorer"]
 State = Literal["starting", "ready", "busy", "draining", "hung", "lost"]
 RequestId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -66,7 +66,19 @@ class DiscriminatorInfo(_Wire, frozen=True, tag="discriminator", tag_field="role
     width: Side
 
 
-RoleInfo = GeneratorInfo | ClipInfo | DiscriminatorInfo
+class ScorerInfo(_Wire, frozen=True, tag="scorer", tag_field="role"):
+    """A user's own judge: pictures of `height` x `width` in, one number each out.
+
+    Attributes:
+        lower_is_better: whether its number is to be made small; otherwise large.
+    """
+
+    height: Side
+    width: Side
+    lower_is_better: bool = False
+
+
+RoleInfo = GeneratorInfo | ClipInfo | DiscriminatorInfo | ScorerInfo
 
 
 class ServiceInfo(_Wire, frozen=True):
@@ -77,7 +89,7 @@ class ServiceInfo(_Wire, frozen=True):
         digest: `blake2b:` and 32 hex digits of the weights file.
         device: `cpu`, `cuda:0`, ...
         batch_rows: the fixed number of rows in which the model computes.
-        queue_rows: rows that may wait; more are answered with `busy`.
+        queue_rows: rows of one client that may wait; more are answered with `busy`.
         about: what only this role says.
     """
 
@@ -90,7 +102,7 @@ class ServiceInfo(_Wire, frozen=True):
 
     @property
     def role(self) -> str:
-        """`generator`, `clip` or `discriminator`."""
+        """`generator`, `clip`, `discriminator` or `scorer`."""
         return str(self.about.__struct_config__.tag)
 
 
@@ -136,7 +148,7 @@ class EmbedImages(_Wire, frozen=True, tag="embed_images", tag_field="method"):
 
 
 class Score(_Wire, frozen=True, tag="score", tag_field="method"):
-    """Discriminator: judge pictures (rows, height, width, 3) uint8. Answer: `Scores`."""
+    """Discriminator or scorer: judge pictures (rows, height, width, 3) uint8. Answer: `Scores`."""
 
     images: TensorRef
 
@@ -175,7 +187,10 @@ class Embeddings(_Wire, frozen=True, tag="embeddings", tag_field="result"):
 
 
 class Scores(_Wire, frozen=True, tag="scores", tag_field="result"):
-    """Answer of a discriminator: (rows,) float32 logits, real is high, each row judged alone."""
+    """Answer to `Score`: (rows,) float32, each row judged alone.
+
+    A discriminator's logits, real is high; or a scorer's numbers.
+    """
 
     logits: TensorRef
 
@@ -218,6 +233,7 @@ class Request(_Wire, frozen=True):
         ttl_s: seconds after which nobody waits for the answer; rows still queued then are dropped.
         slots: large tensors of the answer may stay in the service's pool; RELEASE them when they
             are no longer needed. Without a free slot they come as frames all the same.
+        interactive: a person waits for it; such requests may lead every second batch.
     """
 
     kind: ClassVar[int] = 3
@@ -225,6 +241,7 @@ class Request(_Wire, frozen=True):
     ttl_s: Seconds
     call: Method
     slots: bool = False
+    interactive: bool = False
 
 
 class Reply(_Wire, frozen=True):

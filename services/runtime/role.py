@@ -49,9 +49,10 @@ class Role(ABC):
 
     @abstractmethod
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
-        """Compute exactly `info.batch_rows` rows; every output has as many. Compute thread.
+        """Compute `info.batch_rows` rows; every output has as many. Compute thread.
 
-        `values` may be read-only, because it may lie in another process's memory.
+        Once the device ran out of memory there are fewer rows in every batch. `values` may be
+        read-only, because it may lie in another process's memory.
         """
 
     @abstractmethod

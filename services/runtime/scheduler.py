@@ -1,17 +1,28 @@
 """Which rows are computed next: a bounded queue, fair between clients, without threads or clock.
 
-Whatever waits when the model is free becomes the next batch (it never idles to wait for more). A
-batch takes rows from clients in turn, an equal share each, so a search with a thousand rows delays
-one with sixteen by batches and not by the whole thousand. Requests longer than a batch are cut.
+Whatever waits when the model is free becomes the next batch; it never idles to wait for more. The
+client that has been given the least compute time leads the batch, and others whose rows are of the
+same kind fill what room is left. Compute time is measured: `charge` divides what a batch took among
+those that had rows in it, so dear rows count as dear. A client that comes back after a pause starts
+level with the rest; it cannot save up. (Start-time fair queueing, Goyal et al. 1996, with batches
+for packets: a client is never behind another by more than a batch.)
+
+Interactive requests form one further lane, which may lead every second batch, so that a person who
+waits for one picture does not wait for a search, and a search never starves. A batch that breaks
+the model comes back in halves until the guilty row is alone (`bisect`).
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from protocol.slots import SlotView
 from protocol.tensors import Array
 from services.runtime.role import Rows
+
+QUEUES = 8  # of full length that may wait altogether
+
+Lane = tuple[bool, bytes]  # interactive, peer
 
 
 @dataclass(eq=False)
@@ -24,12 +35,14 @@ class Work:
         rows: what to compute.
         arrived: monotonic seconds.
         deadline: when nobody waits any more.
-        taken: rows given to batches so far.
-        finished: rows computed so far.
-        outputs: for each batch that held rows of it, its output rows.
+        interactive: whether a person waits for it.
         slots: whether the answer may stay in the service's pool.
         views: slots that `rows` is read from.
-        alone: never to share a batch, because a batch that it was part of failed.
+        taken: rows given to batches so far.
+        started: when the first of them was.
+        compute_s: time of the batches that held rows of it.
+        outputs: for each range of rows that is computed, by its first row, the output rows.
+        cancelled: whether nobody waits for it any more.
     """
 
     peer: bytes
@@ -37,14 +50,13 @@ class Work:
     rows: Rows
     arrived: float
     deadline: float
-    taken: int = 0
-    finished: int = 0
-    started: float | None = None
-    compute_s: float = 0.0
-    outputs: list[tuple[Array, ...]] = field(default_factory=list)
+    interactive: bool = False
     slots: bool = False
     views: Sequence[SlotView] = ()
-    alone: bool = False
+    taken: int = 0
+    started: float | None = None
+    compute_s: float = 0.0
+    outputs: dict[int, tuple[Array, ...]] = field(default_factory=dict)
     cancelled: bool = False
 
     @property
@@ -58,15 +70,23 @@ class Work:
         return self.size - self.taken
 
     @property
+    def lane(self) -> Lane:
+        """Where it queues."""
+        return self.interactive, self.peer
+
+    @property
+    def complete(self) -> bool:
+        """Whether all rows are computed."""
+        return sum(len(outputs[0]) for outputs in self.outputs.values()) == self.size
+
+    @property
     def intact(self) -> bool:
         """Whether what was read from slots was not overwritten meanwhile."""
         return all(view.intact() for view in self.views)
 
-    def restart(self) -> None:
-        """Compute all of it again, in batches of its own."""
-        self.taken = self.finished = 0
-        self.outputs.clear()
-        self.alone = True
+    def ordered(self) -> list[tuple[Array, ...]]:
+        """Outputs in the order of the rows."""
+        return [self.outputs[start] for start in sorted(self.outputs)]
 
 
 @dataclass(frozen=True)
@@ -77,112 +97,164 @@ class Part:
     start: int
     stop: int
 
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return self.stop - self.start
+
 
 class Scheduler:
     """The queue of one service.
 
     Args:
-        queue_rows: most rows that may wait.
+        queue_rows: most rows of one client that may wait.
         batch_rows: most rows in a batch.
     """
 
     def __init__(self, queue_rows: int, batch_rows: int) -> None:
         self._queue_rows = queue_rows
-        self._batch_rows = batch_rows
-        self._turns: deque[bytes] = deque()
-        self._queues: dict[bytes, deque[Work]] = {}
+        self.batch_rows = batch_rows
+        self._queues: dict[Lane, deque[Work]] = {}
+        self._again: deque[list[Part]] = deque()
+        self._computing: list[Part] = []
+        self._spent: dict[Lane, float] = {}
+        self._clock = 0.0
+        self._led_by_interactive = False
 
     @property
     def rows(self) -> int:
         """Rows that wait."""
-        return sum(work.waiting for queue in self._queues.values() for work in queue)
+        queued = sum(work.waiting for queue in self._queues.values() for work in queue)
+        return queued + sum(part.size for part in self._alive_again())
 
     def add(self, work: Work) -> bool:
-        """Queue a request; False if the queue has no room for its rows.
+        """Queue a request; False if there is no room for its rows.
 
-        A request larger than the whole queue is taken when nothing else waits.
+        A request larger than the whole queue is taken when nothing else of its client waits.
         """
-        waiting = self.rows
-        if waiting and waiting + work.size > self._queue_rows:
+        mine = sum(one.waiting for one in self._queues.get(work.lane, ()))
+        if mine and mine + work.size > self._queue_rows:
             return False
-        self._enqueue(work)
+        waiting = self.rows
+        if waiting and waiting + work.size > QUEUES * self._queue_rows:
+            return False
+        if work.lane not in self._queues:
+            self._queues[work.lane] = deque()
+            self._spent[work.lane] = max(self._clock, self._spent.get(work.lane, 0.0))
+        self._queues[work.lane].append(work)
         return True
 
-    def put_back(self, work: Work) -> None:
-        """Queue a request again, whatever the room, to be computed in batches of its own."""
-        if work.waiting:
-            self._queues[work.peer].remove(work)
-        work.restart()
-        self._enqueue(work)
-
     def forget(self, peer: bytes, request_id: bytes | None = None) -> None:
-        """Drop a peer's requests, or only one of them; what is being computed is not answered."""
-        for work in list(self._queues.get(peer, ())):
-            if request_id in (None, work.request_id):
-                work.cancelled = True
-                self._remove(work)
+        """Drop a peer's requests, or only one of them; what is being computed is cancelled too."""
+        self._drop(
+            work
+            for work in self._all()
+            if work.peer == peer and request_id in {None, work.request_id}
+        )
+        if request_id is None:
+            self._spent.pop((True, peer), None)
+            self._spent.pop((False, peer), None)
 
     def expire(self, now: float) -> None:
         """Drop requests for which nobody waits any more."""
-        late = [w for queue in self._queues.values() for w in queue if now >= w.deadline]
-        for work in late:
-            work.cancelled = True
-            self._remove(work)
+        self._drop(work for work in self._all() if now >= work.deadline)
 
     def take(self) -> list[Part]:
         """The next batch: parts of equal options, at most `batch_rows` rows; empty if none wait."""
-        if not self._turns:
+        while self._again:
+            self._computing = [p for p in self._again.popleft() if not p.work.cancelled]
+            if self._computing:
+                return self._computing
+        if not self._queues:
+            self._clock = max(self._spent.values(), default=self._clock)
+            self._spent.clear()
+            self._computing = []
             return []
-        first = self._queues[self._turns[0]][0]
-        parts = [self._cut(first, self._batch_rows)] if first.alone else self._share(first)
-        self._turns.rotate(-1)
+        lead = self._lead()
+        self._clock = max(self._clock, self._spent[lead])
+        options = self._queues[lead][0].rows.options
+        parts, room = [], self.batch_rows
+        for lane in [lead, *sorted(self._queues, key=self._turn)]:
+            while room and (work := self._next(lane)) and work.rows.options == options:
+                parts.append(self._cut(work, room))
+                room -= parts[-1].size
+        self._computing = parts
         self._tidy()
         return parts
 
-    def _enqueue(self, work: Work) -> None:
-        if work.peer not in self._queues:
-            self._queues[work.peer] = deque()
-            self._turns.append(work.peer)
-        self._queues[work.peer].append(work)
+    def charge(self, parts: Sequence[Part], seconds: float) -> None:
+        """Divide the time that a batch took among those that had rows in it."""
+        rows = sum(part.size for part in parts)
+        for part in parts:
+            lane = part.work.lane
+            spent = max(self._clock, self._spent.get(lane, 0.0))
+            self._spent[lane] = spent + seconds * part.size / rows
 
-    def _share(self, first: Work) -> list[Part]:
-        parts: list[Part] = []
-        room = self._batch_rows
-        eligible = [peer for peer in self._turns if self._next(peer, first)]
-        while room and eligible:
-            share = max(1, room // len(eligible))
-            for peer in eligible:
-                work = self._next(peer, first)
-                if work is not None and room:
-                    parts.append(self._cut(work, min(share, room)))
-                    room -= parts[-1].stop - parts[-1].start
-            eligible = [peer for peer in eligible if self._next(peer, first)]
-        return parts
+    def bisect(self, parts: Sequence[Part]) -> None:
+        """Compute a batch of at least two rows again, as two halves, before anything else."""
+        self._split(parts, (sum(part.size for part in parts) + 1) // 2)
 
-    def _next(self, peer: bytes, first: Work) -> Work | None:
-        """The peer's oldest request with rows left, if it may share a batch with `first`."""
-        for work in self._queues[peer]:
-            if work.waiting:
-                fits = not work.alone and work.rows.options == first.rows.options
-                return work if fits else None
-        return None
+    def again(self, parts: Sequence[Part]) -> None:
+        """Compute these rows again before anything else, in batches of the present size."""
+        self._split(parts, self.batch_rows)
+
+    def _split(self, parts: Sequence[Part], rows: int) -> None:
+        batches: list[list[Part]] = []
+        room = 0
+        for part in parts:
+            start = part.start
+            while start < part.stop:
+                if not room:
+                    batches.append([])
+                    room = rows
+                stop = min(part.stop, start + room)
+                batches[-1].append(Part(part.work, start, stop))
+                room -= stop - start
+                start = stop
+        self._again.extendleft(reversed(batches))
+
+    def _lead(self) -> Lane:
+        """The lane whose turn it is."""
+        lanes = sorted(self._queues, key=self._turn)
+        persons = [lane for lane in lanes if lane[0]]
+        searches = [lane for lane in lanes if not lane[0]]
+        interactive = bool(persons) and not (searches and self._led_by_interactive)
+        self._led_by_interactive = interactive
+        return persons[0] if interactive else searches[0]
+
+    def _turn(self, lane: Lane) -> float:
+        return self._spent[lane]
+
+    def _next(self, lane: Lane) -> Work | None:
+        """The lane's oldest request with rows left."""
+        return next((work for work in self._queues[lane] if work.waiting), None)
 
     def _cut(self, work: Work, rows: int) -> Part:
         start = work.taken
         work.taken = min(work.size, start + rows)
         return Part(work, start, work.taken)
 
-    def _tidy(self) -> None:
-        for peer in list(self._queues):
-            queue = self._queues[peer]
-            while queue and not queue[0].waiting:
-                queue.popleft()
-            if not queue:
-                del self._queues[peer]
-                self._turns.remove(peer)
+    def _all(self) -> list[Work]:
+        """Every request that is not answered yet."""
+        queued = [work for queue in self._queues.values() for work in queue]
+        return queued + [part.work for part in (*self._alive_again(), *self._computing)]
 
-    def _remove(self, work: Work) -> None:
-        self._queues[work.peer].remove(work)
-        if not self._queues[work.peer]:
-            del self._queues[work.peer]
-            self._turns.remove(work.peer)
+    def _alive_again(self) -> list[Part]:
+        return [part for parts in self._again for part in parts if not part.work.cancelled]
+
+    def _drop(self, works: Iterable[Work]) -> None:
+        for work in works:
+            work.cancelled = True
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Let go of what needs no further batch, and of idle clients' accounts."""
+        for lane, queue in list(self._queues.items()):
+            kept = deque(work for work in queue if work.waiting and not work.cancelled)
+            if kept:
+                self._queues[lane] = kept
+            else:
+                del self._queues[lane]
+        for lane in [lane for lane in self._spent if lane not in self._queues]:
+            if self._spent[lane] <= self._clock:
+                del self._spent[lane]

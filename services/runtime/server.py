@@ -7,9 +7,8 @@ A request is answered once, to the peer that asked, or not at all when that peer
 
 import logging
 import secrets
-import statistics
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import zmq
@@ -48,9 +47,10 @@ from protocol.messages import (
 )
 from protocol.slots import LEASE_S, SlotPool, SlotReader, SlotView, SlotWriter
 from protocol.tensors import Array, Slot, TensorRef, TensorWriter, read_tensor
+from services.runtime.progress import Progress
 from services.runtime.role import Role
-from services.runtime.scheduler import Scheduler, Work
-from services.runtime.worker import Outcome, Worker, joined
+from services.runtime.scheduler import Part, Scheduler, Work
+from services.runtime.worker import Outcome, Worker, joined, out_of_memory
 
 log = logging.getLogger("service")
 
@@ -58,8 +58,6 @@ POLL_MS = 100
 MAX_PEERS = 1024
 DRAIN_S = 30.0
 BYE_LINGER_MS = 500
-HUNG_BATCHES = 50  # a batch this many times its usual length is shown as hung
-HUNG_LEAST_S = 30.0
 
 
 class Server:
@@ -91,8 +89,7 @@ class Server:
         self._pool = _make_pool(self.incarnation, role.slot_bytes)
         self._slots = SlotReader()
         self._peers: OrderedDict[bytes, str] = OrderedDict()
-        self._batch_ms: deque[float] = deque(maxlen=64)
-        self._rows_answered = 0
+        self._progress = Progress()
         self._malformed = 0
         self._draining: str | None = None
         self._drain_until = 0.0
@@ -123,12 +120,11 @@ class Server:
         """How the service is, in the words shown to users."""
         if self._draining is not None:
             return "draining"
+        return self._progress.state(self._batch_age_s())
+
+    def _batch_age_s(self) -> float | None:
         started = self._worker.started
-        if started is None:
-            return "ready"
-        usual_s = statistics.median(self._batch_ms) / 1000 if self._batch_ms else 0.0
-        limit_s = max(HUNG_LEAST_S, HUNG_BATCHES * usual_s)
-        return "hung" if time.monotonic() - started > limit_s else "busy"
+        return None if started is None else time.monotonic() - started
 
     def _finished(self) -> bool:
         if self._draining is None:
@@ -257,7 +253,7 @@ class Server:
         rows = self._role.prepare(request.call, read)
         now = time.monotonic()
         work = Work(peer, request.id, rows, arrived=now, deadline=now + request.ttl_s)
-        work.slots, work.views = request.slots, views
+        work.interactive, work.slots, work.views = request.interactive, request.slots, views
         if not work.size:
             raise BadRequestError("a request needs at least one row")
         if not self._scheduler.add(work):
@@ -266,45 +262,64 @@ class Server:
             )
 
     def _finish(self, outcome: Outcome) -> None:
+        self._scheduler.charge(outcome.parts, outcome.seconds)
         if outcome.error is not None:
             self._failed(outcome, outcome.error)
             return
-        self._batch_ms.append(outcome.seconds * 1000)
+        self._progress.record(outcome.seconds)
         offset = 0
         for part in outcome.parts:
-            rows, work = part.stop - part.start, part.work
-            work.outputs.append(tuple(o[offset : offset + rows] for o in outcome.outputs))
+            work = part.work
+            work.outputs[part.start] = tuple(
+                o[offset : offset + part.size] for o in outcome.outputs
+            )
             work.compute_s += outcome.seconds
-            work.finished += rows
-            offset += rows
-            if work.finished == work.size and not work.cancelled:
+            offset += part.size
+            if work.complete and not work.cancelled:
                 self._answer(work)
 
     def _failed(self, outcome: Outcome, error: Exception) -> None:
-        """Batch-mates of a row that breaks the model are computed again, each request by itself."""
+        """Find the guilty row by halves; its batch-mates are answered."""
         for part in outcome.parts:
-            work = part.work
-            if work.cancelled:
-                continue
-            if work.intact and len(outcome.parts) > 1:
-                self._scheduler.put_back(work)
-                continue
-            work.cancelled = True
-            self._scheduler.forget(work.peer, work.request_id)
-            failed = ModelFailedError(f"{self._info.model} failed on these rows: {error}")
-            self._refuse(work.peer, work.request_id, failed if work.intact else _lost_slot())
+            if not part.work.intact and not part.work.cancelled:
+                self._give_up(part.work, _lost_slot())
+        parts = [part for part in outcome.parts if not part.work.cancelled]
+        if out_of_memory(error) and self._scheduler.batch_rows > 1:
+            self._shrink()
+            self._scheduler.again(parts)
+        elif sum(part.size for part in parts) > 1:
+            self._scheduler.bisect(parts)
+        elif parts:
+            self._give_up(parts[0].work, self._guilty(parts[0], error))
+
+    def _guilty(self, part: Part, error: Exception) -> ModelFailedError:
+        return ModelFailedError(
+            f"{self._info.model} failed on row {part.start} of {part.work.size}: {error}"
+        )
+
+    def _shrink(self) -> None:
+        """Compute half as many rows at a time, for the rest of this life."""
+        self._scheduler.batch_rows = (self._scheduler.batch_rows + 1) // 2
+        self._worker.compute_in(self._scheduler.batch_rows)
+        log.warning("out of memory: from now on %d rows a batch", self._scheduler.batch_rows)
+
+    def _give_up(self, work: Work, error: GlasshouseError) -> None:
+        """Drop a request and say why."""
+        work.cancelled = True
+        self._scheduler.forget(work.peer, work.request_id)
+        self._refuse(work.peer, work.request_id, error)
 
     def _answer(self, work: Work) -> None:
         if not work.intact:
-            self._refuse(work.peer, work.request_id, _lost_slot())
+            self._give_up(work, _lost_slot())
             return
         writer = TensorWriter()
         if work.slots and self._pool is not None:
             holder = (work.peer, work.request_id)
             writer = SlotWriter(self._pool, holder, until=time.monotonic() + LEASE_S)
-        outputs = tuple(joined(list(parts)) for parts in zip(*work.outputs, strict=True))
+        outputs = tuple(joined(list(parts)) for parts in zip(*work.ordered(), strict=True))
         result = self._role.result(work.rows.options, outputs, writer)
-        self._rows_answered += work.size
+        self._progress.rows += work.size
         waited_s = (work.started or work.arrived) - work.arrived
         self._reply(
             work.peer, work.request_id, result, writer, waited_s * 1000, work.compute_s * 1000
@@ -341,23 +356,18 @@ class Server:
         )
 
     def _retry_after_s(self) -> float:
-        """About the time until half of what waits is done."""
-        batches = self._scheduler.rows / 2 / self._info.batch_rows
-        usual_ms = statistics.median(self._batch_ms) if self._batch_ms else 50.0
-        return min(5.0, max(0.02, batches * usual_ms / 1000))
+        return self._progress.retry_after_s(self._scheduler.rows / self._scheduler.batch_rows)
 
     def _pong(self, ping: Ping) -> Pong:
-        started = self._worker.started
-        times = sorted(self._batch_ms) or [0.0]
         return Pong(
             nonce=ping.nonce,
             incarnation=self.incarnation,
             state=self.state,
             queue_rows=self._scheduler.rows,
-            batch_age_s=time.monotonic() - started if started is not None else 0.0,
-            batch_ms=statistics.median(times),
-            batch_p95_ms=times[min(len(times) - 1, round(0.95 * len(times)))],
-            rows=self._rows_answered,
+            batch_age_s=self._batch_age_s() or 0.0,
+            batch_ms=self._progress.batch_ms,
+            batch_p95_ms=self._progress.batch_p95_ms,
+            rows=self._progress.rows,
         )
 
     def _send(self, peer: bytes, message: Message, frames: Sequence[memoryview] = ()) -> None:

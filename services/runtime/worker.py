@@ -41,6 +41,7 @@ class Worker:
 
     def __init__(self, role: Role) -> None:
         self._role = role
+        self._rows = role.info.batch_rows
         self._batches: queue.SimpleQueue[list[Part] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self.wake, self._waker = socket.socketpair()
@@ -53,6 +54,10 @@ class Worker:
     def idle(self) -> bool:
         """Whether the model has nothing to do."""
         return self.started is None
+
+    def compute_in(self, rows: int) -> None:
+        """From the next batch on, compute this many rows at a time; only when idle."""
+        self._rows = rows
 
     def begin(self, parts: list[Part]) -> None:
         """Compute a batch; only when idle."""
@@ -90,14 +95,18 @@ class Worker:
         error: Exception | None = None
         values = joined([part.work.rows.values[part.start : part.stop] for part in parts])
         try:
-            full = self._role.compute(
-                parts[0].work.rows.options, pad(values, self._role.info.batch_rows)
-            )
+            full = self._role.compute(parts[0].work.rows.options, pad(values, self._rows))
             outputs = tuple(output[: len(values)] for output in full)
         except Exception as raised:  # loop boundary: the model may raise anything
             log.warning("a batch of %d rows failed: %s", len(values), raised, exc_info=True)
-            error = raised
+            error = raised.with_traceback(None)  # its frames hold the tensors of the batch
         return Outcome(parts, outputs, error, started, time.monotonic() - started)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether a model failed for want of memory, on the host or on the device."""
+    said = "can't allocate memory" in str(error)  # how torch says it on a CPU
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or said
 
 
 def joined(parts: list[Array]) -> Array:

@@ -28,6 +28,7 @@ def shm(shm_folder: Path) -> Path:
 
 @pytest.fixture
 def pool(shm: Path) -> SlotPool:
+    assert list(shm.iterdir()) == []
     return SlotPool(NAME, 20_000, slots=3)
 
 

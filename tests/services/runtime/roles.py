@@ -34,6 +34,7 @@ class MeanRole(Role):
     Attributes:
         shapes: of every batch computed.
         pause_s: how long a batch takes.
+        memory_rows: more rows than this at a time are out of memory.
         gate: batches wait until it is set.
     """
 
@@ -43,6 +44,7 @@ class MeanRole(Role):
         )
         self.shapes: list[tuple[int, ...]] = []
         self.pause_s = pause_s
+        self.memory_rows = batch_rows
         self.gate = threading.Event()
         self.gate.set()
 
@@ -55,6 +57,8 @@ class MeanRole(Role):
         self.gate.wait(20)
         time.sleep(self.pause_s)
         self.shapes.append(values.shape)
+        if len(values) > self.memory_rows:
+            raise MemoryError
         if (values == POISON).any():
             raise RuntimeError("these pixels break me")
         return (values.reshape(len(values), -1).mean(1).astype(np.float32),)

@@ -103,15 +103,42 @@ def test_a_row_that_breaks_the_model_does_not_hurt_its_batch_mates(
     role.gate.clear()
     blocker = ask(client, service, [0])
     client.pump(0.2)
-    good, bad, fine = (ask(client, service, v) for v in ([1, 2], [3, POISON], [5]))
+    good, bad, fine = (ask(client, service, v) for v in ([1, 2], [3, POISON, 4], [5]))
     client.pump(0.2)
     role.gate.set()
     assert scores(client, blocker) == [0]
     assert scores(client, good) == [1, 2]
     assert scores(client, fine) == [5]
-    with pytest.raises(ModelFailedError, match="break me"):
+    with pytest.raises(ModelFailedError, match="failed on row 1 of 3: these pixels break me"):
         scores(client, bad)
     assert scores(client, ask(client, service, [9])) == [9]
+
+
+def test_out_of_memory_halves_the_batches_and_nobody_notices(serve: Serve, client: Client) -> None:
+    role = MeanRole(batch_rows=8)
+    service = client.connect(serve(role).endpoint, "discriminator")
+    role.memory_rows = 3
+    asked = [[1], [2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [12, 14]]
+    pendings = [ask(client, service, values) for values in asked]
+    assert [scores(client, pending) for pending in pendings] == asked
+    assert [rows for rows, *_ in role.shapes][:3] == [8, 4, 2]
+    role.memory_rows = 0
+    with pytest.raises(ModelFailedError, match="failed on row 0 of 1"):
+        scores(client, ask(client, service, [1]))
+
+
+def test_a_cancelled_request_is_not_answered_even_when_it_is_being_computed(
+    serve: Serve, client: Client
+) -> None:
+    role = MeanRole()
+    service = client.connect(serve(role).endpoint, "discriminator")
+    role.gate.clear()
+    with pytest.raises(DeadlineError):
+        scores(client, ask(client, service, [1], ttl_s=0.2))
+    client.pump(0.2)
+    role.gate.set()
+    assert scores(client, ask(client, service, [2])) == [2]
+    assert service.session.strays == 0
 
 
 def test_mistakes_are_answered_in_one_sentence(serve: Serve, client: Client) -> None:
