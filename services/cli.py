@@ -77,6 +77,25 @@ def discriminator(
 
 
 @app.command()
+def scorer(
+    function: Annotated[str, typer.Argument(help="Your judge, as file.py:function.")],
+    height: Annotated[int, typer.Option("--height", min=1, help="Of its pictures.")],
+    width: Annotated[int, typer.Option("--width", min=1, help="Of its pictures.")],
+    lower_is_better: Annotated[
+        bool, typer.Option("--lower-is-better", help="Its number is to be made small.")
+    ] = False,
+    bind: BindOption = "",
+    owned: OwnedOption = False,
+) -> None:
+    """Serve a Python function of your own: pictures to numbers."""
+    from protocol.messages import ScorerInfo
+    from services.runtime.process import ServeOptions, serve
+
+    about = ScorerInfo(height, width, lower_is_better)
+    serve(ServeOptions("scorer", function, bind, owned=owned, scorer=about))
+
+
+@app.command()
 def models() -> None:
     """List the models that can be served."""
     from services.catalogue import MODELS

@@ -14,11 +14,16 @@ import sys
 import threading
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from protocol import slots
 from protocol.endpoints import is_abandoned, new_endpoint, remove_socket, socket_path, sweep
 from protocol.errors import ConfigError
-from protocol.messages import Role
+from protocol.messages import Role as RoleName
+from protocol.messages import ScorerInfo
+
+if TYPE_CHECKING:
+    from services.runtime.role import Role
 
 ORPHAN_EXIT_S = 3.0
 LOOPBACK = ("127.", "localhost", "[::1]")
@@ -29,20 +34,22 @@ class ServeOptions:
     """What the command line gave.
 
     Attributes:
-        role: generator, clip or discriminator.
-        model: catalogue name or path.
+        role: generator, clip, discriminator or scorer.
+        model: catalogue name or path; of a scorer, `file.py:function`.
         bind: endpoint; empty for a fresh socket in the runtime folder.
         device: `cpu` or `cuda:N`.
         threads: CPU threads for the model; 0 for one a core.
         owned: whether to end with the parent.
+        scorer: what a scorer says of itself; None for other roles.
     """
 
-    role: Role
+    role: RoleName
     model: str
     bind: str = ""
     device: str = "cpu"
     threads: int = 0
     owned: bool = False
+    scorer: ScorerInfo | None = None
 
 
 class Parent:
@@ -123,19 +130,9 @@ def _leave(_signal: int, _frame: object) -> None:
 
 
 def _serve(options: ServeOptions, endpoint: str, incarnation: str) -> None:
-    from services.catalogue import find_model
-
-    model = find_model(options.model, options.role)
-    _ = model.path  # a missing file is said before torch is imported
-    import torch
-
-    from services.loading import load_role
     from services.runtime.server import Server
 
-    # Pictures in a slot are mapped read-only, and no model writes to its input.
-    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-    torch.set_num_threads(options.threads or os.cpu_count() or 1)
-    role = load_role(model, options.device)
+    role = _load(options)
     server = Server(role, endpoint, incarnation)
     signal.signal(signal.SIGTERM, lambda *_: server.drain("told to stop"))
     if not options.owned:
@@ -143,3 +140,22 @@ def _serve(options: ServeOptions, endpoint: str, incarnation: str) -> None:
     info = role.info
     print(f"READY model={info.model} digest={info.digest} endpoint={server.endpoint}", flush=True)  # noqa: T201 # read by the parent
     server.run()
+
+
+def _load(options: ServeOptions) -> "Role":
+    if options.scorer is not None:
+        from services.scorer.role import load_scorer
+
+        return load_scorer(options.model, options.scorer)
+    from services.catalogue import find_model
+
+    model = find_model(options.model, options.role)
+    _ = model.path  # a missing file is said before torch is imported
+    import torch
+
+    from services.loading import load_role
+
+    # Pictures in a slot are mapped read-only, and no model writes to its input.
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    torch.set_num_threads(options.threads or os.cpu_count() or 1)
+    return load_role(model, options.device)

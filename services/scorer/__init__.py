@@ -1,0 +1,1 @@
+"""The scorer service: a user's own judgement of pictures."""

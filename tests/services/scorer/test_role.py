@@ -1,0 +1,71 @@
+"""Any callable is a service; one that misbehaves says so at the start."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocol.client import Client
+from protocol.errors import BadRequestError
+from protocol.messages import Score, ScorerInfo, Scores
+from protocol.tensors import TensorWriter
+from services.scorer.role import load_scorer
+
+BRIGHTNESS = "def brightness(images):\n    return images.mean(axis=(1, 2, 3)) / 255\n"
+ABOUT = ScorerInfo(4, 6)
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Path:
+    path = tmp_path / "judge.py"
+    path.write_text(BRIGHTNESS)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("def f(images):\n    return 1.0\n", "wanted 16 finite numbers, got shape \\(\\)"),
+        ("def f(images):\n    return images.mean(axis=(1, 2, 3)) / 0 * 0\n", "does not work"),
+        ("def g(images):\n    pass\n", "has no attribute 'f'"),
+        ("import nothing_of_that_name\n", "nothing_of_that_name"),
+        ("def f(", "was never closed"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_what_is_no_scorer_is_refused(judge: Path, source: str, why: str) -> None:
+    judge.write_text(source)
+    with pytest.raises(BadRequestError, match=why):
+        load_scorer(f"{judge}:f", ABOUT)
+
+
+@pytest.mark.parametrize("named", ["", "judge.py", "none.py:f", ":f"])
+def test_what_names_no_file_is_refused(named: str) -> None:
+    with pytest.raises(BadRequestError, match=r"wanted file\.py:function"):
+        load_scorer(named, ABOUT)
+
+
+def test_a_function_becomes_a_service(judge: Path, runtime_folder: Path) -> None:
+    del runtime_folder  # its checks run at the end
+    command = [sys.executable, "-P", "-m", "services", "scorer", f"{judge}:brightness", "--owned"]
+    with subprocess.Popen(
+        [*command, "--height", "4", "--width", "6"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process, Client("test") as client:  # fmt: skip
+        assert process.stdout is not None
+        said = dict(word.split("=", 1) for word in process.stdout.readline().split()[1:])
+        service = client.connect(said["endpoint"], "scorer")
+        assert service.info.about == ABOUT
+        writer = TensorWriter()
+        images = np.arange(20, dtype=np.uint8).repeat(4 * 6 * 3).reshape(20, 4, 6, 3)
+        answer = client.call(service, Score(images=writer.add(images)), writer.frames).answer()
+        assert isinstance(answer.reply.result, Scores)
+        found = answer.tensor(answer.reply.result.logits)
+        np.testing.assert_allclose(found, np.arange(20) / 255, rtol=1e-5)
+        assert "torch" not in Path(f"/proc/{process.pid}/maps").read_text()
+        process.terminate()
+        assert process.wait(10) == 0
