@@ -123,6 +123,32 @@ def ping(
             raise typer.Exit(4)
 
 
+@app.command()
+def check(
+    endpoint: Annotated[str, typer.Argument(help="Where the service listens.")],
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds for each answer.")
+    ] = 30.0,
+) -> None:
+    """Check that a service, ours or yours, keeps docs/wire.md; exit code 0 if it does, else 5."""
+    from protocol.errors import ProtocolError
+    from services.conformance.bench import Bench, Violation
+    from services.conformance.checks import run
+
+    violations = 0
+    with Bench(endpoint, timeout_s) as bench:
+        try:
+            bench.find_role()
+        except Violation as violation:
+            raise ProtocolError(f"{endpoint} cannot be checked: {violation}") from violation
+        print(f"{bench.welcome.info.model} at {endpoint}, a {bench.role}")
+        for name, violated in run(bench):
+            violations += bool(violated)
+            print(f"VIOLATED  {name}: {violated}" if violated else f"ok        {name}")
+    if violations:
+        raise ProtocolError(f"{violations} checks are violated; see docs/wire.md")
+
+
 def main() -> None:
     """Run the command line; mistakes end in one sentence and their exit code."""
     logging.basicConfig(

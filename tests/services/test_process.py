@@ -33,6 +33,8 @@ from protocol.messages import (
 )
 from protocol.session import Answer
 from protocol.tensors import Array, TensorWriter
+from services.conformance.bench import Bench
+from services.conformance.checks import run
 from tests.tiny import RESOLUTION, Z_DIM
 
 Models = dict[str, Path]
@@ -106,6 +108,14 @@ def test_the_three_roles_from_genome_to_score(launcher: LocalLauncher, tiny_mode
         assert judged.tensor(judged.reply.result.logits).shape == (5,)
         check_mistakes(client, generator, discriminator)
         check_batches_do_not_matter(client, generator)
+    for local in locals_:
+        check_conformance(local.endpoint)
+
+
+def check_conformance(endpoint: str) -> None:
+    with Bench(endpoint, 30.0) as bench:
+        bench.find_role()
+        assert {name: violated for name, violated in run(bench) if violated} == {}
 
 
 def check_mistakes(client: Client, generator: Service, discriminator: Service) -> None:

@@ -1,0 +1,1 @@
+"""The conformance kit: does a running service keep docs/wire.md?"""

@@ -1,0 +1,162 @@
+"""The kit passes a service that keeps the specification, and names what others break."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from protocol.errors import ProtocolError
+from protocol.messages import Cancel, ErrorMessage, Message, Ping, Reply, ScorerInfo, Welcome
+from protocol.tensors import Array
+from services.cli import app
+from services.conformance.bench import Bench, Violation
+from services.conformance.checks import CHECKS, run
+from services.runtime.role import Role
+from services.runtime.server import Server
+from services.scorer.role import ScorerRole, load_scorer
+from tests.services.runtime.roles import DrawRole
+
+Serve = Callable[..., str]
+pytestmark = pytest.mark.usefixtures("shm_folder")
+
+
+def mean(images: Array) -> Array:
+    return images.mean(axis=(1, 2, 3))
+
+
+def scorer(score: Callable[[Array], Array] = mean) -> ScorerRole:
+    info = load_scorer(f"{__file__}:mean", ScorerInfo(4, 4), batch_rows=4).info
+    return ScorerRole(score, info)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    running: list[tuple[Server, threading.Thread]] = []
+
+    def start(role: Role, server_class: type[Server] = Server) -> str:
+        server = server_class(role, f"ipc://{tmp_path}/{len(running)}.sock")
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        running.append((server, thread))
+        return server.endpoint
+
+    yield start
+    for server, thread in running:
+        server.drain("the test is over", within_s=1.0)
+        thread.join(10)
+
+
+def violated(endpoint: str, timeout_s: float = 10.0) -> set[str]:
+    with Bench(endpoint, timeout_s) as bench:
+        bench.find_role()
+        return {name for name, violation in run(bench) if violation}
+
+
+def test_our_own_services_keep_it(serve: Serve) -> None:
+    assert violated(serve(scorer())) == set()
+    assert len(CHECKS) >= 15
+
+
+def test_the_command_says_so(serve: Serve) -> None:
+    done = CliRunner().invoke(app, ["check", serve(scorer())], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert done.stdout.count("\nok ") == len(CHECKS)
+
+
+def test_the_command_fails_on_violations(serve: Serve) -> None:
+    neighbours = scorer(lambda images: mean(images) + images.max())
+    with pytest.raises(ProtocolError, match="1 checks are violated"):
+        CliRunner().invoke(app, ["check", serve(neighbours)], catch_exceptions=False)
+
+
+def test_a_place_in_the_batch_that_matters_is_found(serve: Serve) -> None:
+    place = scorer(lambda images: mean(images) + np.arange(len(images)))
+    assert violated(serve(place)) == {"gives a row the same answer wherever it stands"}
+
+
+def test_a_role_that_checks_nothing_is_found(serve: Serve) -> None:
+    assert violated(serve(DrawRole())) == {"refuses wrong shapes and values"}
+
+
+class Wrong(Server):
+    """Breaks what it says by changing messages on their way out."""
+
+    def change(self, message: Message) -> Message | None:
+        return message
+
+    def _send(self, peer: bytes, message: Message, frames: object = ()) -> None:
+        changed = self.change(message)
+        if changed is not None:
+            super()._send(peer, changed, frames)  # type: ignore[arg-type] # passed through
+
+
+class AnswersTwice(Wrong):
+    def _send(self, peer: bytes, message: Message, frames: object = ()) -> None:
+        for _ in range(2 if isinstance(message, Reply) else 1):
+            super()._send(peer, message, frames)
+
+
+class NeverRefuses(Wrong):
+    def change(self, message: Message) -> Message | None:
+        return None if isinstance(message, ErrorMessage) else message
+
+
+class OtherDigest(Wrong):
+    def change(self, message: Message) -> Message | None:
+        if isinstance(message, Reply):
+            return Reply(message.id, "blake2b:other", 0.0, 0.0, message.result)
+        return message
+
+
+class AnybodyCancels(Wrong):
+    def _handle(self, peer: bytes, message: Message, tensors: list[memoryview]) -> None:
+        if isinstance(message, Cancel):
+            for known in list(self._peers):
+                self._scheduler.forget(known, message.id)
+        super()._handle(peer, message, tensors)
+
+
+class NewEachTime(Wrong):
+    def change(self, message: Message) -> Message | None:
+        if isinstance(message, Welcome):
+            return Welcome(1, str(id(message)), message.info)
+        return message
+
+
+class KnowsEverybody(Wrong):
+    def _handle(self, peer: bytes, message: Message, tensors: list[memoryview]) -> None:
+        if not isinstance(message, Ping):
+            self._peers.setdefault(peer, "somebody")
+        super()._handle(peer, message, tensors)
+
+
+@pytest.mark.parametrize(
+    ("server", "broken"),
+    [
+        (AnswersTwice, "answers each request once"),
+        (NeverRefuses, "refuses garbage"),
+        (OtherDigest, "describes itself as in welcome"),
+        (AnybodyCancels, "cancels"),
+        (NewEachTime, "greets with who it is"),
+        (KnowsEverybody, "refuses requests before hello"),
+    ],
+)
+def test_broken_services_are_found(serve: Serve, server: type[Server], broken: str) -> None:
+    with Bench(serve(scorer(), server), 1.0) as bench:
+        if server is NeverRefuses:
+            bench.role = "scorer"
+            peer = bench.stranger()
+            peer.send(bench.hello("scorer"))
+            bench.welcome = peer.receive(Welcome)
+        else:
+            bench.find_role()
+        with pytest.raises(Violation):
+            CHECKS[broken](bench)
+
+
+def test_what_is_no_service_is_named(tmp_path: Path) -> None:
+    with Bench(f"ipc://{tmp_path}/none.sock", 0.2) as bench, pytest.raises(Violation):
+        bench.find_role()
