@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator import keys
 from protocol.errors import ConfigError, GlasshouseError
 
 app = typer.Typer(
@@ -20,6 +21,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(keys.app, name="keys")
 
 SEARCH, MODELS, OUTPUT = "Search", "Models", "Output"
 

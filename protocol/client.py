@@ -14,8 +14,9 @@ from typing import Self
 import zmq
 
 from protocol.endpoints import check_endpoint
-from protocol.errors import ServiceLostError
+from protocol.errors import ConfigError, ServiceLostError
 from protocol.frames import MAX_MESSAGE_BYTES
+from protocol.keys import identity, server_key
 from protocol.messages import Method, Pong, Probe, Probed, Role, ServiceInfo, State
 from protocol.session import Pending, Session
 from protocol.slots import SlotReader
@@ -78,16 +79,18 @@ class Client:
         """Greet the service at `endpoint`.
 
         Args:
-            endpoint: `ipc:///absolute/path` or `tcp://host:port`.
+            endpoint: `ipc:///absolute/path` or `tcp://host:port`; another machine's key must be
+                known (`protocol/keys.py`).
             role: what it must be.
             timeout_s: how long to wait for its WELCOME.
             watch: asked often; returns why the service's process is gone, or None while it lives.
 
         Raises:
-            ConfigError: not an endpoint.
+            ConfigError: not an endpoint, or one whose key is not known.
             UnreachableError: nobody answered in time.
             GlasshouseError: whatever the service refused with (wrong role, wrong version).
         """
+        key = server_key(check_endpoint(endpoint))
         socket = self._context.socket(zmq.DEALER)
         for option, value in (
             (zmq.LINGER, 0),
@@ -97,7 +100,9 @@ class Client:
             (zmq.RECONNECT_IVL_MAX, 1_000),
         ):
             socket.setsockopt(option, value)
-        session = Session(check_endpoint(endpoint), role, self._name, slots=self._slots)
+        if key is not None:
+            encrypt(socket, key)
+        session = Session(endpoint, role, self._name, slots=self._slots)
         service = Service(session, socket, watch)
         socket.connect(endpoint)
         self._services.append(service)
@@ -228,3 +233,19 @@ class Client:
             except zmq.Again:
                 return
             outbox.popleft()
+
+
+def encrypt(socket: "zmq.Socket[bytes]", key: bytes) -> None:
+    """Speak CURVE as this user, and only to the owner of the public `key`.
+
+    Raises:
+        ConfigError: this user has no key.
+    """
+    try:
+        mine = identity()
+    except ConfigError:
+        socket.close()
+        raise
+    socket.setsockopt(zmq.CURVE_SERVERKEY, key)
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, mine.public)
+    socket.setsockopt(zmq.CURVE_SECRETKEY, mine.secret)

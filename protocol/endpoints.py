@@ -5,6 +5,7 @@ incarnation, because a second bind to an `ipc://` path silently steals it. A fil
 process is recognised by the kernel's own answer (connection refused) and swept.
 """
 
+import ipaddress
 import os
 import re
 import secrets
@@ -72,6 +73,17 @@ def check_endpoint(endpoint: str) -> str:
             f"'{endpoint}' is no endpoint; wanted ipc:///folder/name.sock or tcp://host:port"
         )
     return endpoint
+
+
+def is_local(endpoint: str) -> bool:
+    """Whether only this machine can reach a checked endpoint: ipc, or a loopback address."""
+    match = _TCP.fullmatch(endpoint)
+    if match is None or match["host"] == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(match["host"].strip("[]")).is_loopback
+    except ValueError:
+        return False  # a name or an interface
 
 
 def socket_path(endpoint: str) -> Path | None:

@@ -32,6 +32,13 @@ def shm_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
+def keys_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of the test's own for keys, which nobody has made yet."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config" / "glasshouse"
+
+
+@pytest.fixture
 def runtime_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shm_folder: Path
 ) -> Iterator[Path]:

@@ -14,9 +14,11 @@ from typing import Self, TypeVar, get_args
 import numpy as np
 import zmq
 
+from protocol.client import encrypt
 from protocol.endpoints import check_endpoint
 from protocol.errors import ProtocolError
 from protocol.frames import MAX_MESSAGE_BYTES, Buffer, decode, encode
+from protocol.keys import server_key
 from protocol.latent import LatentSpace
 from protocol.messages import (
     ClipInfo,
@@ -55,6 +57,8 @@ class Peer:
         self._socket = context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        if (key := server_key(endpoint)) is not None:
+            encrypt(self._socket, key)
         self._socket.connect(endpoint)
         self._timeout_s = timeout_s
         self.tensors: list[memoryview] = []

@@ -16,8 +16,15 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from protocol import slots
-from protocol.endpoints import is_abandoned, new_endpoint, remove_socket, socket_path, sweep
+from protocol import keys, slots
+from protocol.endpoints import (
+    is_abandoned,
+    is_local,
+    new_endpoint,
+    remove_socket,
+    socket_path,
+    sweep,
+)
 from protocol.errors import ConfigError
 from protocol.messages import Role as RoleName
 from protocol.messages import ScorerInfo
@@ -26,7 +33,6 @@ if TYPE_CHECKING:
     from services.runtime.role import Role
 
 ORPHAN_EXIT_S = 3.0
-LOOPBACK = ("127.", "localhost", "[::1]")
 
 
 @dataclass(frozen=True)
@@ -99,15 +105,15 @@ def claim_endpoint(endpoint: str) -> str:
     """`endpoint`, if it may be bound here.
 
     Raises:
-        ConfigError: somebody listens there already, or it is open to other machines.
+        ConfigError: somebody listens there already, or it is open to other machines and there are
+            no keys, or nobody is allowed.
     """
     path = socket_path(endpoint)
     if path is None:
-        host = endpoint.removeprefix("tcp://")
-        if not host.startswith(LOOPBACK):
+        if not is_local(endpoint) and not (keys.identity() and keys.allowed()):
             raise ConfigError(
-                f"{endpoint} is open to other machines, which needs keys, and this version has "
-                "none; bind tcp://127.0.0.1:PORT or an ipc:// path"
+                f"{endpoint} is open to other machines, and nobody is allowed to use it; let "
+                "somebody in with: orchestrator keys allow KEY NAME"
             )
         return endpoint
     if path.exists():
@@ -133,7 +139,8 @@ def _serve(options: ServeOptions, endpoint: str, incarnation: str) -> None:
     from services.runtime.server import Server
 
     role = _load(options)
-    server = Server(role, endpoint, incarnation)
+    identity = None if is_local(endpoint) else keys.identity()
+    server = Server(role, endpoint, incarnation, identity)
     signal.signal(signal.SIGTERM, lambda *_: server.drain("told to stop"))
     if not options.owned:
         signal.signal(signal.SIGINT, lambda *_: server.drain("told to stop"))

@@ -25,6 +25,7 @@ from protocol.errors import (
     VersionError,
 )
 from protocol.frames import MAX_MESSAGE_BYTES, Buffer, decode, encode
+from protocol.keys import Identity
 from protocol.messages import (
     PROTOCOL_VERSION,
     Bye,
@@ -47,6 +48,7 @@ from protocol.messages import (
 )
 from protocol.slots import LEASE_S, SlotPool, SlotReader, SlotView, SlotWriter
 from protocol.tensors import Array, Slot, TensorRef, TensorWriter, read_tensor
+from services.runtime.guard import Guard
 from services.runtime.progress import Progress
 from services.runtime.role import Role
 from services.runtime.scheduler import Part, Scheduler, Work
@@ -67,9 +69,17 @@ class Server:
         role: the model.
         endpoint: where to listen; `tcp://host:0` lets the system choose the port.
         incarnation: name of this life, 16 hex digits; a fresh one by default.
+        identity: speak CURVE with this key, to those on the allow-list only; None for a socket
+            that only this machine can reach.
     """
 
-    def __init__(self, role: Role, endpoint: str, incarnation: str = "") -> None:
+    def __init__(
+        self,
+        role: Role,
+        endpoint: str,
+        incarnation: str = "",
+        identity: Identity | None = None,
+    ) -> None:
         self._role = role
         self._info = role.info
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -81,6 +91,7 @@ class Server:
             (zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES),
         ):
             self._router.setsockopt(option, value)
+        self._guard = Guard(self._context, self._router, identity) if identity else None
         self._router.bind(endpoint)
         self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self.incarnation = incarnation or secrets.token_hex(8)
@@ -105,12 +116,16 @@ class Server:
         poller = zmq.Poller()
         poller.register(self._router, zmq.POLLIN)
         poller.register(self._worker.wake, zmq.POLLIN)
+        for socket in self._guard.sockets if self._guard else ():
+            poller.register(socket, zmq.POLLIN)
         while not self._finished():
             ready = dict(poller.poll(POLL_MS))
             for outcome in self._worker.outcomes():
                 self._finish(outcome)
             if self._router in ready:
                 self._receive_all()
+            if self._guard is not None:
+                self._guard.tend()
             self._expire(time.monotonic())
             self._begin()
         self._leave()
@@ -138,6 +153,8 @@ class Server:
         self._worker.close()
         if self._pool is not None:
             self._pool.close()
+        if self._guard is not None:
+            self._guard.close()
         self._router.close(linger=BYE_LINGER_MS)
         self._context.term()
 

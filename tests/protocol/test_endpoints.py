@@ -8,6 +8,7 @@ import pytest
 from protocol.endpoints import (
     check_endpoint,
     is_abandoned,
+    is_local,
     new_endpoint,
     runtime_dir,
     socket_path,
@@ -77,3 +78,23 @@ def test_only_abandoned_sockets_are_swept(runtime: Path) -> None:
 
 def test_tcp_has_no_file() -> None:
     assert socket_path("tcp://127.0.0.1:5555") is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "local"),
+    [
+        ("ipc:///run/s.sock", True),
+        ("tcp://127.0.0.1:1", True),
+        ("tcp://127.9.9.9:1", True),
+        ("tcp://localhost:1", True),
+        ("tcp://[::1]:1", True),
+        ("tcp://0.0.0.0:1", False),
+        ("tcp://[::]:1", False),
+        ("tcp://10.0.0.5:1", False),
+        ("tcp://127.example.org:1", False),
+        ("tcp://localhost.example.org:1", False),
+        ("tcp://eth0:1", False),
+    ],
+)
+def test_only_this_machine_is_local(endpoint: str, local: bool) -> None:
+    assert is_local(check_endpoint(endpoint)) is local
