@@ -8,9 +8,12 @@ path to a safetensors file can stand for a name.
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from protocol.errors import BadRequestError, WeightsError
-from protocol.messages import Role
+
+if TYPE_CHECKING:  # it would bring numpy, which `service models` does not need
+    from protocol.messages import Role
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Model:
     """
 
     name: str
-    role: Role
+    role: "Role"
     weights: str
     about: str
     batch_rows: int = 16
@@ -77,7 +80,7 @@ def bundled_weights() -> Path:
     return Path(next(iter(spec.submodule_search_locations)), "weights")
 
 
-def find_model(name: str, role: Role) -> Model:
+def find_model(name: str, role: "Role") -> Model:
     """The model that a user named, by catalogue name or by path.
 
     Raises:

@@ -243,9 +243,11 @@ class Scheduler:
         return [part for parts in self._again for part in parts if not part.work.cancelled]
 
     def _drop(self, works: Iterable[Work]) -> None:
-        for work in works:
+        dropped = list(works)
+        for work in dropped:
             work.cancelled = True
-        self._tidy()
+        if dropped:
+            self._tidy()
 
     def _tidy(self) -> None:
         """Let go of what needs no further batch, and of idle clients' accounts."""

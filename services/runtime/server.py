@@ -120,8 +120,9 @@ class Server:
             poller.register(socket, zmq.POLLIN)
         while not self._finished():
             ready = dict(poller.poll(POLL_MS))
-            for outcome in self._worker.outcomes():
-                self._finish(outcome)
+            if self._worker.wake.fileno() in ready:
+                for outcome in self._worker.outcomes():
+                    self._finish(outcome)
             if self._router in ready:
                 self._receive_all()
             if self._guard is not None:
