@@ -189,9 +189,11 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     display = make_display(ui, images, stream, os.environ)  # type: ignore[arg-type] # checked above
     with Interrupts() as interrupts:
         search = Run(settings, display, interrupts)
-        code = search.grow()
-    if ui != "json":
-        print("\n".join(results(search.folder.path, search.best)))
+        try:
+            code = search.grow()
+        finally:
+            if ui != "json":
+                print("\n".join(results(search.folder.path, search.best)))
     raise typer.Exit(code)
 
 

@@ -64,6 +64,7 @@ class Run:
         self._members: list[Member] = []
         self._gallery = Gallery()
         self.best: list[Individual] = []
+        self._space = settings.space
         self._snapshot = Snapshot(
             target=settings.prompt,
             generator=settings.generator,
@@ -96,7 +97,6 @@ class Run:
             raise
         except GlasshouseError as error:
             code = error.exit_code
-            self._display.message(error.message)
             raise
         finally:
             self._display.stop()
@@ -122,6 +122,7 @@ class Run:
             parameters=self._settings.parameters,
         )
         target = embed_text(client, ensemble.clip, self._settings.prompt)
+        self._space = space.name
         evaluator = Evaluator(client, ensemble, target, space.name, self._settings.truncation_psi)
         self.folder.write_settings(self._recorded(), self._services())
         self._began = time.monotonic()
@@ -221,10 +222,11 @@ class Run:
             "command": settings.command(),
             "seed": settings.seed,
             "algorithm": settings.algorithm,
+            "parameters": dict(settings.parameters),
             "generation": individual.generation,
             "similarity": individual.similarity,
             "realism": individual.realism,
-            "space": settings.space,
+            "space": self._space,
             "truncation_psi": settings.truncation_psi,
             "models": self._services(),
             "genome": [float(gene) for gene in individual.genome],

@@ -1,7 +1,7 @@
 """sep-CMA-ES (Ros and Hansen 2008) through `cma`: the default for spaces of real numbers.
 
-A diagonal covariance, linear in the genome's size. The first batch is random; its best genome
-becomes the mean, and from then on every batch is a sample of the adapted normal distribution. The
+A diagonal covariance, linear in the genome's size. The first `start` batches are random; their best
+genome becomes the mean, and from then on every batch is a sample of the adapted normal distribution. The
 survivors are the last batch: this search has no elite, the journal keeps what was best.
 
 `cma` reads and changes global state in four places, each closed here: it draws from `np.random`
@@ -28,6 +28,7 @@ class SepCmaEs(Algorithm):
         super().__init__("cma", settings)
         self._rng = np.random.default_rng(settings.seed)
         self._strategy: Any = None  # cma ships no types
+        self._best: tuple[float, npt.NDArray[np.float32]] | None = None
         self._solutions: list[npt.NDArray[np.float64]] = []
 
     def _propose(self) -> Genomes:
@@ -39,7 +40,11 @@ class SepCmaEs(Algorithm):
     def _learn(self, told: Population) -> Population:
         order = np.argsort(told.objectives[:, 0], kind="stable")
         if self._strategy is None:
-            self._strategy = self._start(told.genomes[order[0]])
+            value, genome = told.objectives[order[0], 0], told.genomes[order[0]]
+            if self._best is None or value < self._best[0]:
+                self._best = (value, genome)
+            if self.generation + 1 >= self.settings.number("start"):
+                self._strategy = self._start(self._best[1])
             return told
         ranks = np.empty(len(order))
         ranks[order] = np.arange(len(order))
