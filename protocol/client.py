@@ -126,12 +126,17 @@ class Client:
         ttl_s: float = DEFAULT_TTL_S,
         *,
         slots: bool = False,
+        interactive: bool = False,
     ) -> Pending:
         """Send a request and return at once; `frames` are what its `TensorWriter` collected.
 
         With `slots`, large tensors of the answer may stay in the service's pool: `release` them.
+        `interactive` is for what a person waits for; it passes searches in the queue.
         """
-        pending = service.session.submit(call, frames, time.monotonic(), ttl_s, slots=slots)
+        now = time.monotonic()
+        pending = service.session.submit(
+            call, frames, now, ttl_s, slots=slots, interactive=interactive
+        )
         self._flush(service)
         return pending
 

@@ -182,15 +182,23 @@ class Session:
         ttl_s: float,
         *,
         slots: bool = False,
+        interactive: bool = False,
     ) -> Pending:
         """Send one request; `frames` are what its `TensorWriter` collected.
 
-        With `slots`, large tensors of the answer may be slots; `release` them.
+        With `slots`, large tensors of the answer may be slots; `release` them. `interactive` is for
+        what a person waits for.
 
         Raises:
             ProtocolError: the request is over a limit of the protocol.
         """
-        request = Request(id=secrets.token_bytes(16), ttl_s=ttl_s, call=call, slots=slots)
+        request = Request(
+            id=secrets.token_bytes(16),
+            ttl_s=ttl_s,
+            call=call,
+            slots=slots,
+            interactive=interactive,
+        )
         pending = Pending(request, frames, deadline=now + ttl_s)
         if self.error is not None:
             pending.error = self.error

@@ -302,7 +302,9 @@ def embed_text(client: Client, clip: Service, text: str) -> Float32:
     Raises:
         GlasshouseError: clip refuses the text (too long, say) or cannot answer.
     """
-    answer = client.call(clip, EmbedTexts(texts=(text,))).answer()
+    asked = client.submit(clip, EmbedTexts(texts=(text,)), interactive=True)
+    client.wait([asked])
+    answer = asked.answer()
     result = answer.reply.result
     if not isinstance(result, Embeddings):  # the session has checked
         raise TypeError(result)

@@ -33,6 +33,7 @@ class MeanRole(Role):
 
     Attributes:
         shapes: of every batch computed.
+        filled: the values of the pixels of each batch.
         pause_s: how long a batch takes.
         memory_rows: more rows than this at a time are out of memory.
         gate: batches wait until it is set.
@@ -43,6 +44,7 @@ class MeanRole(Role):
             "mean", "blake2b:mean", "cpu", batch_rows, queue_rows, DiscriminatorInfo(SIDE, SIDE)
         )
         self.shapes: list[tuple[int, ...]] = []
+        self.filled: list[set[int]] = []
         self.pause_s = pause_s
         self.memory_rows = batch_rows
         self.gate = threading.Event()
@@ -57,6 +59,7 @@ class MeanRole(Role):
         self.gate.wait(20)
         time.sleep(self.pause_s)
         self.shapes.append(values.shape)
+        self.filled.append(set(np.unique(values).tolist()))
         if len(values) > self.memory_rows:
             raise MemoryError
         if (values == POISON).any():

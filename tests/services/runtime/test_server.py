@@ -114,6 +114,22 @@ def test_a_row_that_breaks_the_model_does_not_hurt_its_batch_mates(
     assert scores(client, ask(client, service, [9])) == [9]
 
 
+def test_a_person_does_not_wait_for_a_search(serve: Serve, client: Client) -> None:
+    role = MeanRole(batch_rows=4)
+    service = client.connect(serve(role).endpoint, "discriminator")
+    role.gate.clear()
+    large = ask(client, service, [1] * 40)
+    writer = TensorWriter()
+    call = Score(images=writer.add(pictures([9, 9])))
+    client.pump(0.2)
+    person = client.submit(service, call, writer.frames, interactive=True)
+    client.pump(0.2)
+    role.gate.set()
+    assert scores(client, person) == [9, 9]
+    assert role.filled[1] == {1, 9}  # it led the second batch, and the search filled it up
+    assert scores(client, large) == [1] * 40
+
+
 def test_out_of_memory_halves_the_batches_and_nobody_notices(serve: Serve, client: Client) -> None:
     role = MeanRole(batch_rows=8)
     service = client.connect(serve(role).endpoint, "discriminator")
