@@ -46,12 +46,13 @@ from protocol.messages import (
     State,
     Welcome,
 )
-from protocol.slots import LEASE_S, SlotPool, SlotReader, SlotView, SlotWriter
+from protocol.slots import SlotReader, SlotView
 from protocol.tensors import Array, Slot, TensorRef, TensorWriter, read_tensor
 from services.runtime.guard import Guard
 from services.runtime.progress import Progress
 from services.runtime.role import Role
 from services.runtime.scheduler import Part, Scheduler, Work
+from services.runtime.shelf import Shelf
 from services.runtime.worker import Outcome, Worker, joined, out_of_memory
 
 log = logging.getLogger("service")
@@ -97,7 +98,7 @@ class Server:
         self.incarnation = incarnation or secrets.token_hex(8)
         self._scheduler = Scheduler(self._info.queue_rows, self._info.batch_rows)
         self._worker = Worker(role)
-        self._pool = _make_pool(self.incarnation, role.slot_bytes)
+        self._shelf = Shelf(self.incarnation, role.slot_bytes)
         self._slots = SlotReader()
         self._peers: OrderedDict[bytes, str] = OrderedDict()
         self._progress = Progress()
@@ -152,8 +153,7 @@ class Server:
         for peer in list(self._peers):
             self._send(peer, Bye(reason=self._draining or "stopped"))
         self._worker.close()
-        if self._pool is not None:
-            self._pool.close()
+        self._shelf.close()
         if self._guard is not None:
             self._guard.close()
         self._router.close(linger=BYE_LINGER_MS)
@@ -161,8 +161,7 @@ class Server:
 
     def _expire(self, now: float) -> None:
         self._scheduler.expire(now)
-        if self._pool is not None:
-            self._pool.expire(now)
+        self._shelf.expire(now)
 
     def _begin(self) -> None:
         if not self._worker.idle:
@@ -214,8 +213,7 @@ class Server:
             case Cancel():
                 self._scheduler.forget(peer, message.id)
             case Release():
-                if self._pool is not None:
-                    self._pool.release((peer, message.id))
+                self._shelf.release(peer, message.id)
             case _:
                 raise ProtocolError(f"a client does not send {type(message).__name__}")
 
@@ -239,15 +237,14 @@ class Server:
                 version=PROTOCOL_VERSION,
                 incarnation=self.incarnation,
                 info=self._info,
-                pool=self._pool.pool if self._pool else None,
+                pool=self._shelf.pool,
             ),
         )
 
     def _forget(self, peer: bytes) -> str:
         """Drop all that a peer has here; returns what it called itself."""
         self._scheduler.forget(peer)
-        if self._pool is not None:
-            self._pool.release_peer(peer)
+        self._shelf.release(peer)
         return self._peers.pop(peer, "unknown")
 
     def _accept(self, peer: bytes, request: Request, tensors: list[memoryview]) -> None:
@@ -331,10 +328,7 @@ class Server:
         if not work.intact:
             self._give_up(work, _lost_slot())
             return
-        writer = TensorWriter()
-        if work.slots and self._pool is not None:
-            holder = (work.peer, work.request_id)
-            writer = SlotWriter(self._pool, holder, until=time.monotonic() + LEASE_S)
+        writer = self._shelf.writer(work, time.monotonic())
         outputs = tuple(joined(list(parts)) for parts in zip(*work.ordered(), strict=True))
         result = self._role.result(work.rows.options, outputs, writer)
         self._progress.rows += work.size
@@ -397,14 +391,3 @@ class Server:
 
 def _lost_slot() -> SlotLostError:
     return SlotLostError("the slot that held these pixels was released too early; ask again")
-
-
-def _make_pool(incarnation: str, slot_bytes: int) -> SlotPool | None:
-    """The service's pool, if it wants one and the host has room."""
-    if not slot_bytes:
-        return None
-    try:
-        return SlotPool(incarnation, slot_bytes)
-    except OSError as error:
-        log.info("no shared memory, pictures go as frames: %s", error)
-        return None

@@ -17,6 +17,7 @@ from protocol.tensors import Array, Frame, Slot, TensorWriter
 from services.runtime.role import Role
 from services.runtime.server import Server
 from tests.services.runtime.roles import DrawRole, SeeRole
+from tests.services.runtime.waiting import until
 
 Serve = Callable[[Role], Server]
 pytestmark = pytest.mark.usefixtures("shm_folder")
@@ -34,6 +35,11 @@ def draw(client: Client, generator: Service, rows: int = 4) -> tuple[Pending, Pi
     result = pending.answer().reply.result
     assert isinstance(result, Pictures)
     return pending, result
+
+
+def leased(server: Server) -> int:
+    assert server._shelf.slots is not None
+    return server._shelf.slots.leased
 
 
 def connect(client: Client, draws: Server, sees: Server) -> tuple[Service, Service]:
@@ -57,33 +63,31 @@ def test_clip_reads_the_generators_slots(serve: Serve, client: Client, shm_folde
     assert [path.name.rsplit("-", 1)[1] for path in shm_folder.iterdir()] == [draws.incarnation]
     check(evaluate(client, generator, clip))
     assert role.shared == [True, True, False]  # two whole batches, and 2 rows that were filled up
-    client.pump(0.3)
-    assert draws._pool is not None
-    assert draws._pool.leased == 0
+    until(client, lambda: leased(draws) == 0)
 
 
 def test_pools_go_with_their_services(serve: Serve, client: Client, shm_folder: Path) -> None:
     server = serve(DrawRole())
     service = client.connect(server.endpoint, "generator")
     server.drain("test")
-    client.pump(0.5)
-    assert service.state == "lost"
-    assert list(shm_folder.iterdir()) == []
+    until(client, lambda: service.state == "lost")
+    until(client, lambda: list(shm_folder.iterdir()) == [])
 
 
 def test_a_slot_lost_while_clip_waits_rejects_that_request_only(
     serve: Serve, client: Client
 ) -> None:
     role = SeeRole(batch_rows=8)
-    generator, clip = connect(client, serve(DrawRole()), serve(role))
+    draws, sees = serve(DrawRole()), serve(role)
+    generator, clip = connect(client, draws, sees)
     lost, kept = draw(client, generator), draw(client, generator)
     role.gate.clear()
     blocker = client.submit(clip, EmbedImages(images=kept[1].clip_images))  # type: ignore[arg-type] # there is one
-    client.pump(0.1)
+    until(client, lambda: not sees._worker.idle)
     asked = [client.submit(clip, EmbedImages(images=one[1].clip_images)) for one in (lost, kept)]  # type: ignore[arg-type] # the same
-    client.pump(0.1)
+    until(client, lambda: sees._scheduler.rows == 8)
     client.release(generator, lost[0])
-    client.pump(0.1)
+    until(client, lambda: leased(draws) == 2)
     role.gate.set()
     client.wait([asked[0]])
     with pytest.raises(SlotLostError, match="released"):
@@ -105,7 +109,7 @@ def test_a_generation_whose_slots_go_is_the_same_as_one_whose_stay(
     real, released = client.submit, []
 
     def submit(service: Service, *args: object, **options: object) -> Pending:
-        pool = draws._pool
+        pool = draws._shelf.slots
         if service is clip and pool is not None and pool.leased and len(released) < 2:
             released.append(pool.leased)
             for holder in list(pool._leases):

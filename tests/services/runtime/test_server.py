@@ -39,6 +39,7 @@ from protocol.tensors import TensorWriter
 from services.runtime.role import Role
 from services.runtime.server import Server
 from tests.services.runtime.roles import POISON, MeanRole, pictures
+from tests.services.runtime.waiting import until
 
 Serve = Callable[[Role], Server]
 
@@ -99,12 +100,13 @@ def test_a_row_that_breaks_the_model_does_not_hurt_its_batch_mates(
     serve: Serve, client: Client
 ) -> None:
     role = MeanRole(batch_rows=8)
-    service = client.connect(serve(role).endpoint, "discriminator")
+    server = serve(role)
+    service = client.connect(server.endpoint, "discriminator")
     role.gate.clear()
     blocker = ask(client, service, [0])
-    client.pump(0.2)
+    until(client, lambda: not server._worker.idle)
     good, bad, fine = (ask(client, service, v) for v in ([1, 2], [3, POISON, 4], [5]))
-    client.pump(0.2)
+    until(client, lambda: server._scheduler.rows == 6)
     role.gate.set()
     assert scores(client, blocker) == [0]
     assert scores(client, good) == [1, 2]
@@ -116,14 +118,15 @@ def test_a_row_that_breaks_the_model_does_not_hurt_its_batch_mates(
 
 def test_a_person_does_not_wait_for_a_search(serve: Serve, client: Client) -> None:
     role = MeanRole(batch_rows=4)
-    service = client.connect(serve(role).endpoint, "discriminator")
+    server = serve(role)
+    service = client.connect(server.endpoint, "discriminator")
     role.gate.clear()
     large = ask(client, service, [1] * 40)
     writer = TensorWriter()
     call = Score(images=writer.add(pictures([9, 9])))
-    client.pump(0.2)
+    until(client, lambda: server._scheduler.rows == 36)
     person = client.submit(service, call, writer.frames, interactive=True)
-    client.pump(0.2)
+    until(client, lambda: server._scheduler.rows == 38)
     role.gate.set()
     assert scores(client, person) == [9, 9]
     assert role.filled[1] == {1, 9}  # it led the second batch, and the search filled it up
@@ -208,7 +211,7 @@ def test_draining_answers_what_is_queued_and_says_bye(serve: Serve, client: Clie
     service = client.connect(server.endpoint, "discriminator")
     role.gate.clear()
     pending = ask(client, service, [1, 2, 3])
-    client.pump(0.2)
+    until(client, lambda: server._scheduler.rows == 1)
     server.drain("told to stop")
     late = ask(client, service, [4])
     client.wait([late])
@@ -216,8 +219,7 @@ def test_draining_answers_what_is_queued_and_says_bye(serve: Serve, client: Clie
     assert late.error.retryable
     role.gate.set()
     assert scores(client, pending) == [1, 2, 3]
-    client.pump(0.5)
-    assert service.state == "lost"
+    until(client, lambda: service.state == "lost")
     with pytest.raises(ServiceLostError, match="told to stop"):
         scores(client, ask(client, service, [5]))
 
@@ -296,8 +298,10 @@ def test_errors_cannot_be_forged_into_another_peers_request(serve: Serve, client
     server = serve(role)
     service = client.connect(server.endpoint, "discriminator")
     role.gate.clear()
-    blocker, pending = ask(client, service, [1]), ask(client, service, [2])
-    client.pump(0.2)
+    blocker = ask(client, service, [1])
+    until(client, lambda: not server._worker.idle)
+    pending = ask(client, service, [2])
+    until(client, lambda: server._scheduler.rows == 1)
     with zmq.Context() as context, raw_socket(context, server.endpoint) as stranger:
         stranger.send_multipart(encode(Hello(1, 1, "discriminator", "stranger")))
         stranger.send_multipart(encode(Cancel(id=pending.request.id)))
