@@ -1,8 +1,9 @@
 """sep-CMA-ES (Ros and Hansen 2008) through `cma`: the default for spaces of real numbers.
 
 A diagonal covariance, linear in the genome's size. The first `start` batches are random; their best
-genome becomes the mean, and from then on every batch is a sample of the adapted normal distribution. The
-survivors are the last batch: this search has no elite, the journal keeps what was best.
+genome becomes the mean, and from then on every batch is a sample of the adapted normal
+distribution. The survivors are the last batch: this search has no elite, the journal keeps what was
+best.
 
 `cma` reads and changes global state in four places, each closed here: it draws from `np.random`
 (own `randn`), seeds it (`seed` NaN), checks step-size samples at random (`check_consistency`), and
