@@ -150,9 +150,10 @@ def main(  # one parameter an option
     """Print the table, and draw the pictures of the first seed if a sheet is asked for."""
     plain = RunSettings("", discriminator=discriminator)
     table = Table(
-        "prompt", "first generation", "random", "grown", "gain (least median most)", "passes random after",
+        *("prompt", "first generation", "random", "grown"),
+        *("gain (least median most)", "passes random after"),
         title=f"{algorithm}, {population} x {generations}, {seeds} seeds, against as many random",
-    )  # fmt: skip
+    )
     with bundled_ensemble(plain) as (client, ensemble):
         space = find_space(ensemble, space_name)
         rows = population * generations
