@@ -1,0 +1,302 @@
+"""A run's folder: `runs/0007-a-yellow-car-in-the-city/`, numbered and never overwritten.
+
+| file                    | holds                                                              |
+|-------------------------|--------------------------------------------------------------------|
+| `run.json`              | status, exit code, command line, versions, settings, services      |
+| `events.jsonl`          | one line a generation, for `tail -f` and other programs            |
+| `grids/000060.webp`     | the population of a generation as a picture, best top left         |
+| `latest.webp`           | the newest of these, replaced in one step                          |
+| `best.png`              | the best picture, with its recipe inside                           |
+| `front-*.png`           | with two objectives: the front's knee and its two ends             |
+| `populations/000060.npz`| genomes and objectives, for people's own notebooks                 |
+| `logs/generator.log`    | what each service of the run's own said                            |
+
+The journal, which resuming needs, lies in the same folder and is not written here. Every file but
+`events.jsonl` appears whole or not at all. Whatever the disk refuses becomes a StorageError of one
+sentence. Nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import platform
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from orchestrator.runs.slug import slug
+from orchestrator.runs.storage import append_line, link, storing, to_json, write_whole
+from protocol.errors import BadRequestError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+Status = Literal["running", "done", "stopped", "failed"]
+
+LATEST = "latest"
+REPLAY_DEPENDS_ON = ("glasshouse", "numpy", "pymoo", "cma")
+"""Distributions whose versions decide whether a replay gives the same genomes."""
+
+
+class RunFolder:
+    """One run's folder.
+
+    Args:
+        path: an existing folder; `create` makes a new one, `open` checks an old one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, root: Path, target: str) -> RunFolder:
+        """Make the next folder in `root`, and point `root/latest` to it.
+
+        Two processes that create at the same moment get two numbers: a number is claimed by making
+        the folder `0007`, which only one can, and that folder is then renamed.
+
+        Args:
+            root: where runs are kept; made when missing.
+            target: what the search looks for; the folder is named after it.
+
+        Raises:
+            StorageError: the folder cannot be made.
+        """
+        with storing("make a run folder", root):
+            root.mkdir(parents=True, exist_ok=True)
+            claim = _claim(root)
+            path = claim.rename(root / f"{claim.name}-{slug(target)}")
+        link(root / LATEST, path.name)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The folder of an earlier run.
+
+        Raises:
+            BadRequestError: `path` is no run folder.
+        """
+        if not (path / "run.json").is_file():
+            raise BadRequestError(
+                f"Wanted the folder of a run, but {path} holds no run.json: "
+                "name one such as runs/latest."
+            )
+        return cls(path.resolve())
+
+    def write_settings(
+        self, settings: Mapping[str, Any], services: Iterable[Mapping[str, Any]] = ()
+    ) -> None:
+        """Write `run.json` with the status `running`; calling it again replaces it.
+
+        Args:
+            settings: the resolved settings, as the run was started with.
+            services: role, model and digest of every service of the run.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        self._write_run(
+            {
+                "status": "running",
+                "exit_code": None,
+                "started": _now(),
+                "finished": None,
+                "argv": [argument.encode(errors="replace").decode() for argument in sys.argv],
+                "versions": versions(),
+                "commit": commit(),
+                "settings": settings,
+                "services": list(services),
+            }
+        )
+
+    def read_run(self) -> dict[str, Any]:
+        """What `run.json` says.
+
+        Raises:
+            BadRequestError: it is not what `write_settings` wrote.
+            StorageError: it cannot be read.
+        """
+        path = self.path / "run.json"
+        with storing("read a run", path):
+            content = path.read_bytes()
+        try:
+            return msgspec.json.decode(content, type=dict[str, Any])
+        except msgspec.MsgspecError as error:
+            raise BadRequestError(
+                f"Wanted a run's settings, but {path} is damaged: {error}."
+            ) from None
+
+    def finish(self, status: Status, exit_code: int) -> None:
+        """Record how the run ended.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        try:
+            run = self.read_run()
+        except (BadRequestError, StorageError):  # it ended before its settings were written
+            run = {}
+        self._write_run({**run, "status": status, "exit_code": exit_code, "finished": _now()})
+
+    def resume(self) -> None:
+        """Record that the run goes on: its status is `running` again.
+
+        Raises:
+            BadRequestError: `run.json` is damaged.
+            StorageError: it cannot be read or written.
+        """
+        run = self.read_run()
+        resumed = [*run.get("resumed", ()), _now()]
+        ended = {"status": "running", "exit_code": None, "finished": None}
+        self._write_run({**run, **ended, "resumed": resumed})
+
+    def append_event(self, event: Mapping[str, Any]) -> None:
+        """Add one line to `events.jsonl`, there for other programs at once.
+
+        Raises:
+            StorageError: it cannot be written; the line is left out whole.
+        """
+        append_line(self.path / "events.jsonl", to_json(event))
+
+    @property
+    def logs(self) -> Path:
+        """The folder for the logs of services, made when missing.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        return self._within("logs", "any.log").parent
+
+    def save_grid(self, images: npt.NDArray[np.uint8], generation: int, *, keep: bool) -> None:
+        """Show the population as a picture, `latest.webp`.
+
+        Args:
+            images: `(n, h, w, 3)` uint8, n at least 1, best first.
+            generation: its number.
+            keep: also keep it as `grids/000060.webp`.
+
+        Raises:
+            StorageError: it cannot be written.
+            ValueError: the images have another shape or type.
+        """
+        from orchestrator.runs.pictures import grid, webp
+
+        content = webp(grid(images))
+        if keep:
+            write_whole(self._within("grids", f"{generation:06d}.webp"), content)
+        write_whole(self.path / "latest.webp", content)
+
+    def save_picture(
+        self, name: str, image: npt.NDArray[np.uint8], recipe: Mapping[str, Any]
+    ) -> Path:
+        """Save one picture, `best.png`, with the recipe inside; `read_recipe` reads it back.
+
+        Args:
+            name: of the file, without its ending.
+            image: `(h, w, 3)` uint8.
+            recipe: all that is needed to make the picture again.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        from orchestrator.runs.pictures import png
+
+        path = self.path / f"{name}.png"
+        write_whole(path, png(image, recipe))
+        return path
+
+    def save_population(
+        self, generation: int, genomes: npt.NDArray[Any], objectives: npt.NDArray[Any]
+    ) -> Path:
+        """Save a population for people's own notebooks, `populations/000060.npz`.
+
+        Args:
+            generation: its number.
+            genomes: `(population, latent_dim)` float.
+            objectives: `(population, objectives)` float, to minimise.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        import numpy as np
+
+        file = io.BytesIO()
+        np.savez_compressed(file, genomes=genomes, objectives=objectives)
+        path = self._within("populations", f"{generation:06d}.npz")
+        write_whole(path, file.getvalue())
+        return path
+
+    def _within(self, folder: str, name: str) -> Path:
+        """The path of a file in a subfolder, which is made when missing."""
+        path = self.path / folder / name
+        with storing("make a folder", path.parent):
+            path.parent.mkdir(exist_ok=True)
+        return path
+
+    def _write_run(self, run: Mapping[str, Any]) -> None:
+        write_whole(self.path / "run.json", to_json(run, indent=2) + b"\n")
+
+
+def _claim(root: Path) -> Path:
+    """A new empty folder in `root` whose name is a number that no run has.
+
+    Whoever holds the folder `0007` is alone with that number. A run that took the number before
+    has renamed its folder already, so it shows in the listing made while holding.
+    """
+    number = max(_numbers(root), default=0) + 1
+    while True:
+        path = root / f"{number:04d}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+            continue
+        if _numbers(root).count(number) == 1:
+            return path
+        path.rmdir()
+        number += 1
+
+
+def _numbers(root: Path) -> list[int]:
+    """The numbers of all runs in `root`, and of all claims."""
+    found = (re.match(r"(\d{4,})(-|$)", path.name) for path in root.iterdir())
+    return [int(match[1]) for match in found if match]
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of everything that a replay depends on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in REPLAY_DEPENDS_ON:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def commit() -> str | None:
+    """The commit that this code is checked out at, `-dirty` when changed; None when installed."""
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own words and our own path
+            [*command, "--exclude=*"], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

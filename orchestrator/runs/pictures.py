@@ -1,0 +1,108 @@
+"""Pictures as files: the population as one grid, the best one with its recipe inside.
+
+Everything here turns arrays into bytes and back; who writes them to disk is `RunFolder`.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, PngImagePlugin
+
+from orchestrator.runs.storage import storing, to_json
+from protocol.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Pixels = npt.NDArray[np.uint8]
+
+RECIPE_KEY = "glasshouse"
+GAP = 2
+"""Pixels between the pictures of a grid."""
+GREATEST_SIDE = 4096
+"""Pixels along a grid's longer side, at most; WebP itself ends at 16383."""
+GREATEST_TILE = 256
+"""Pixels along a picture's longer side within a grid, at most."""
+
+
+def grid(images: Pixels) -> Pixels:
+    """All pictures in one, row by row from the top left, on black.
+
+    As nearly square as it goes. Pictures are made smaller, by a whole factor, where the grid would
+    otherwise be too large.
+
+    Args:
+        images: `(n, h, w, 3)` uint8, n at least 1, best first.
+
+    Returns:
+        `(rows * (h' + 2) - 2, columns * (w' + 2) - 2, 3)` uint8.
+
+    Raises:
+        ValueError: the images have another shape or type.
+    """
+    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or not images.size:
+        raise ValueError(
+            "Expected images to be a (n, h, w, 3) uint8 array with n of at least 1 "
+            f"but it was {images.shape} {images.dtype}"
+        )
+    columns = math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    side = min(GREATEST_TILE, GREATEST_SIDE // columns - GAP)
+    images = _shrink(images, math.ceil(max(images.shape[1:3]) / max(1, side)))
+    height, width = images.shape[1] + GAP, images.shape[2] + GAP
+    canvas = np.zeros((rows * height, columns * width, 3), np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // columns * height, index % columns * width
+        canvas[top : top + height - GAP, left : left + width - GAP] = image
+    return canvas[:-GAP, :-GAP]
+
+
+def _shrink(images: Pixels, factor: int) -> Pixels:
+    """The images reduced by averaging blocks of `factor` by `factor`."""
+    if factor <= 1:
+        return images
+    return np.stack([np.asarray(Image.fromarray(image).reduce(factor)) for image in images])
+
+
+def webp(image: Pixels) -> bytes:
+    """`image`, `(h, w, 3)` uint8, as a WebP file."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "WEBP", quality=85, method=2)
+    return file.getvalue()
+
+
+def png(image: Pixels, recipe: Mapping[str, Any]) -> bytes:
+    """`image`, `(h, w, 3)` uint8, as a PNG file that carries `recipe`."""
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt(RECIPE_KEY, to_json(recipe).decode())
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", pnginfo=text, compress_level=3)
+    return file.getvalue()
+
+
+def read_recipe(path: Path | str) -> dict[str, Any]:
+    """What a picture saved by a run says about how it was made.
+
+    Raises:
+        BadRequestError: the file is no picture, or carries no recipe.
+        StorageError: the file cannot be read.
+    """
+    path = Path(path)
+    with storing("read a picture", path):
+        content = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            found = str(image.info.get(RECIPE_KEY, ""))
+        return msgspec.json.decode(found, type=dict[str, Any])
+    except (OSError, SyntaxError, ValueError, msgspec.MsgspecError, Image.DecompressionBombError):
+        raise BadRequestError(
+            f"Wanted a PNG with a Glasshouse recipe, but {path} carries none: "
+            "name the best.png of a run folder."
+        ) from None
