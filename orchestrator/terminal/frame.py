@@ -226,7 +226,10 @@ def _service_cells(service: ServiceStatus, *, wide: bool) -> list[Text]:
         Text(f"{service.rows:,}"),
     ]
     if wide:
-        cells += [Text(printable(service.digest)[:8], "dim"), Text(printable(service.endpoint))]
+        cells += [
+            Text(printable(service.digest.removeprefix("blake2b:"))[:8], "dim"),
+            Text(printable(service.endpoint)),
+        ]
     return cells
 
 

@@ -1,0 +1,5 @@
+"""Measurements, each a command that prints a table: `python -m benchmarks.NAME`.
+
+A claim of speed or quality in the docs names the command that prints it. Times are compared within
+one run only, as ratios against a named rival.
+"""

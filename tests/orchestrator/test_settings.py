@@ -1,0 +1,61 @@
+"""A run's command line comes back from its settings, whatever the prompt."""
+
+import shlex
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from orchestrator import begin
+from orchestrator.cli import app
+from orchestrator.settings import RunSettings
+from protocol.errors import BadRequestError, ConfigError
+
+prompts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60).filter(
+    lambda text: text.strip() and not text.startswith("-")
+)
+
+
+@hypothesis.settings(deadline=None)  # the first imports the command line
+@given(prompts, st.integers(0, 2**31), st.integers(1, 500), st.floats(0.1, 2), st.booleans())
+def test_the_recorded_command_gives_the_same_settings(
+    prompt: str, seed: int, population: int, psi: float, plain: bool
+) -> None:
+    settings = RunSettings(
+        prompt,
+        seed=seed,
+        population=population,
+        truncation_psi=psi,
+        algorithm="ga" if plain else "cma",
+        parameters={} if plain else {"sigma0": "0.2"},
+        generator="mini-car" if plain else "/models/mine.safetensors",
+        space="" if plain else "w",
+    )
+    found: list[RunSettings] = []
+
+    class Caught(Exception):  # noqa: N818 # not an error
+        pass
+
+    def catch(given_settings: RunSettings, *_: object) -> None:
+        found.append(given_settings)
+        raise Caught
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(begin, "new_run", catch)
+        outcome = CliRunner().invoke(app, shlex.split(settings.command())[1:])
+    assert isinstance(outcome.exception, Caught), outcome.output
+    assert found == [settings]
+
+
+def test_prompts_and_endpoints_are_checked() -> None:
+    RunSettings("a car", clip="tcp://127.0.0.1:5555").check()
+    with pytest.raises(BadRequestError, match="empty"):
+        RunSettings(" \t").check()
+    with pytest.raises(BadRequestError, match="characters"):
+        RunSettings("a" * 5000).check()
+    with pytest.raises(ConfigError, match="no endpoint"):
+        RunSettings("a car", generator="http://example").check()
+    assert RunSettings("a car").runs == Path("runs")
