@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands import grow, look
+from orchestrator.commands import fleet, grow, look
 from protocol.errors import GlasshouseError
 
 app = typer.Typer(
@@ -19,8 +19,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (grow.run, grow.resume, grow.fork, look.verify, look.algorithms):
+COMMANDS = (
+    *(grow.run, grow.resume, grow.fork),
+    *(look.verify, look.algorithms),
+    *(fleet.up, fleet.down, fleet.ps),
+)
+for command in COMMANDS:
     app.command()(command)
+app.add_typer(fleet.services, name="services")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 # typer's callback

@@ -32,6 +32,7 @@ class RunSettings:
         seed: of all randomness.
         device: where services that this run starts compute.
         threads: CPU threads of each of them; 0 for a fair share.
+        own: start services even where living ones could be shared.
         runs: folder of run folders.
         save_every: generations between saved grids.
     """
@@ -49,6 +50,7 @@ class RunSettings:
     seed: int = 0
     device: str = "cpu"
     threads: int = 0
+    own: bool = False
     runs: Path = Path("runs")
     save_every: int = 10
 

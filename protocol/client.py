@@ -14,7 +14,7 @@ from typing import Self
 import zmq
 
 from protocol.endpoints import check_endpoint
-from protocol.errors import ServiceLostError
+from protocol.errors import DeadlineError, ServiceLostError
 from protocol.frames import MAX_MESSAGE_BYTES
 from protocol.messages import Method, Pong, Role, ServiceInfo, State
 from protocol.session import Pending, Session
@@ -152,6 +152,21 @@ class Client:
         until = time.monotonic() + duration_s
         self._step(0)
         while time.monotonic() < until:
+            self._step(TICK_MS)
+
+    def await_pong(self, service: Service, timeout_s: float = 2.0) -> None:
+        """Wait for a first sign of progress.
+
+        Raises:
+            DeadlineError: none came in time.
+            GlasshouseError: the service is lost.
+        """
+        until = time.monotonic() + timeout_s
+        while service.pong is None:
+            if service.session.error is not None:
+                raise service.session.error
+            if time.monotonic() > until:
+                raise DeadlineError(f"{service.session.endpoint} did not answer PING in time")
             self._step(TICK_MS)
 
     def disconnect(self, service: Service) -> None:

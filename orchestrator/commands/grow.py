@@ -36,6 +36,10 @@ MoreGenerations = Annotated[
     int | None,
     typer.Option("--generations", "-g", min=1, help="Generations in all; as before by default."),
 ]
+Own = Annotated[
+    bool,
+    typer.Option("--own", help="Share no living service; start its own.", rich_help_panel=MODELS),
+]
 Ui = Annotated[
     str, typer.Option("--ui", help="auto, live, plain, json or quiet.", rich_help_panel=OUTPUT)
 ]
@@ -120,6 +124,7 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
             rich_help_panel=MODELS,
         ),
     ] = 0,
+    own: Own = False,
     runs: Annotated[
         Path, typer.Option("--runs", help="Folder of run folders.", rich_help_panel=OUTPUT)
     ] = Path("runs"),
@@ -158,18 +163,20 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
         seed=secrets.randbelow(2**31) if seed is None else seed,
         device=device,
         threads=threads,
+        own=own,
         runs=runs,
         save_every=save_every,
     )
     _grow(ui, images, lambda display, interrupts: new_run(settings, display, interrupts))
 
 
-def resume(  # noqa: PLR0917 # one parameter an option
+def resume(  # noqa: PLR0913, PLR0917 # one parameter an option
     run: RunFolderArgument,
     generations: MoreGenerations = None,
     generator: OtherGenerator = None,
     clip: OtherClip = None,
     discriminator: OtherDiscriminator = None,
+    own: Own = False,
     ui: Ui = "auto",
     images: Images = "auto",
 ) -> None:
@@ -182,7 +189,11 @@ def resume(  # noqa: PLR0917 # one parameter an option
     from orchestrator.begin import resume_run
 
     changes = _given(
-        generations=generations, generator=generator, clip=clip, discriminator=discriminator
+        generations=generations,
+        generator=generator,
+        clip=clip,
+        discriminator=discriminator,
+        own=own,
     )
     _grow(ui, images, lambda display, interrupts: resume_run(run, changes, display, interrupts))
 
@@ -204,6 +215,7 @@ def fork(  # noqa: PLR0913, PLR0917 # one parameter an option
         Path | None,
         typer.Option("--runs", help="Folder of run folders; beside RUN by default."),
     ] = None,
+    own: Own = False,
     ui: Ui = "auto",
     images: Images = "auto",
 ) -> None:
@@ -219,6 +231,7 @@ def fork(  # noqa: PLR0913, PLR0917 # one parameter an option
         generator=generator,
         clip=clip,
         discriminator=discriminator,
+        own=own,
         runs=runs,
     )
     _grow(ui, images, lambda display, interrupts: fork_run(run, at, changes, display, interrupts))
