@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    *(grow.run, grow.resume, grow.fork),
+    *(grow.run, grow.resume, grow.fork, grow.swap),
     *(look.verify, look.algorithms),
     *(fleet.up, fleet.down, fleet.ps),
 )

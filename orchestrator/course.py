@@ -136,7 +136,7 @@ class Course:
         if before is None or before.same(setup.conditions):
             self._written.change(about)
             done = "the same model, so nothing else changed"
-        elif reseed and before.space != setup.conditions.space:
+        elif not history.scored or (reseed and before.space != setup.conditions.space):
             step = Step.reseed(history.generation, setup.conditions, history.plan.objectives)
             self._written.append(step, about)
             history.take(step)

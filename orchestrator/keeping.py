@@ -19,17 +19,20 @@ class Keeper:
         folder: where.
         settings: of the run, for recipes.
         course: its search.
+
+    Attributes:
+        settings: of the run; a swap changes them.
     """
 
     def __init__(self, folder: RunFolder, settings: RunSettings, course: Course) -> None:
         self._folder = folder
-        self._settings = settings
+        self.settings = settings
         self._course = course
 
     def generation(self) -> None:
         """The newest grid; now and then it stays, and the best picture is saved."""
         number = self._course.history.generation
-        keep = number == 1 or number % self._settings.save_every == 0
+        keep = number == 1 or number % self.settings.save_every == 0
         self._save_grid(keep=keep)
         if keep:
             self.best()
@@ -61,7 +64,7 @@ class Keeper:
 
     def _recipe(self, individual: Individual) -> dict[str, object]:
         """All that is needed to draw this picture again."""
-        settings, score = self._settings, individual.score
+        settings, score = self.settings, individual.score
         conditions = self._course.history.conditions
         if conditions is None:
             raise RuntimeError("nothing was scored yet")

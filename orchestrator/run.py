@@ -10,6 +10,7 @@ import contextlib
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from orchestrator.runs.history import Plan
 from orchestrator.runs.journal import NAME
 from orchestrator.search import check_choice
 from orchestrator.settings import RunSettings
+from orchestrator.swap import Swapped, Swapper
 from orchestrator.terminal import Display, Snapshot
 from protocol.client import Client
 from protocol.errors import ConfigError, GlasshouseError, StorageError
@@ -120,25 +122,32 @@ class Run:
         self._course.repeat()  # while the services load their models
         ensemble = assemble(self._members, launcher, client, self._waiting)
         setup = set_up(client, ensemble, self._settings)
-        self.folder.update(services=self._services())
+        self._record_services()
         self._course.take_up(setup, self._settings, self.folder.path / NAME)
         self._take_up_display()
         self._began = time.monotonic()
+        swapper = Swapper(self.folder, launcher, client, self._members, self._course, self._keeper)
         try:
-            self._generations()
+            self._generations(swapper)
         finally:
+            with contextlib.suppress(StorageError):  # what is grown matters more
+                swapper.close()
             self._save_end()
 
     def _record(self) -> None:
         """Say in `run.json` what is about to be done."""
-        settings = self._settings.recorded()
-        settings["command"] = command(self._settings, self._course.lineage)
         if self._resumed:
             self.folder.resume()
-            self.folder.update(settings=settings)
         else:
-            self.folder.write_settings(settings)
-            self.folder.update(lineage=self._course.lineage)
+            self.folder.write_settings(self._recorded())
+        self.folder.update(settings=self._recorded(), lineage=self._course.lineage)
+
+    def _record_services(self) -> None:
+        self.folder.update(settings=self._recorded(), services=self._services())
+
+    def _recorded(self) -> dict[str, Any]:
+        said = command(self._settings, self._course.lineage)
+        return {**self._settings.recorded(), "command": said}
 
     def _waiting(self) -> None:
         self._interrupts.check()
@@ -156,12 +165,35 @@ class Run:
         if history.scored:
             self._report()
 
-    def _generations(self) -> None:
+    def _generations(self, swapper: Swapper) -> None:
         while self._course.history.generation < self._settings.generations:
             self._interrupts.check()
+            swapped = swapper.tend(self._settings)
+            if swapped is not None:
+                self._go_on_with(swapped)
             self._course.advance()
             self._report()
             self._keeper.generation()
+
+    def _go_on_with(self, swapped: Swapped) -> None:
+        """Say everywhere that a model was changed."""
+        self._settings = self._keeper.settings = swapped.settings
+        self._record_services()
+        status, history = swapped.member.status(), self._course.history
+        self.folder.append_event(
+            {
+                "event": "swap",
+                "generation": history.generation,
+                "role": status.role,
+                "model": status.model,
+                "digest": status.digest,
+            }
+        )
+        self._show(
+            generator=self._settings.generator, log=(*self._snapshot.log, swapped.message)[-20:]
+        )
+        if history.scored:
+            self._report()
 
     def _report(self) -> None:
         """Show the newest generation, and write its line of `events.jsonl` if it has none."""

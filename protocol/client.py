@@ -86,6 +86,7 @@ class Client:
             UnreachableError: nobody answered in time.
             GlasshouseError: whatever the service refused with (wrong role, wrong version).
         """
+        check_endpoint(endpoint)  # before there is a socket to close
         socket = self._context.socket(zmq.DEALER)
         for option, value in (
             (zmq.LINGER, 0),
@@ -95,7 +96,7 @@ class Client:
             (zmq.RECONNECT_IVL_MAX, 1_000),
         ):
             socket.setsockopt(option, value)
-        service = Service(Session(check_endpoint(endpoint), role, self._name), socket, watch)
+        service = Service(Session(endpoint, role, self._name), socket, watch)
         socket.connect(endpoint)
         self._services.append(service)
         self._poller.register(socket, zmq.POLLIN)

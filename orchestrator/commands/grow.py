@@ -1,4 +1,4 @@
-"""`run`, `resume` and `fork`: the commands that grow."""
+"""`run`, `resume`, `fork` and `swap`: the commands that grow."""
 
 import os
 import secrets
@@ -235,6 +235,28 @@ def fork(  # noqa: PLR0913, PLR0917 # one parameter an option
         runs=runs,
     )
     _grow(ui, images, lambda display, interrupts: fork_run(run, at, changes, display, interrupts))
+
+
+def swap(
+    run: RunFolderArgument,
+    role: Annotated[str, typer.Argument(help="generator, clip or discriminator.")],
+    model: Annotated[str, typer.Argument(help="Model, .safetensors file or endpoint.")],
+    reseed: Annotated[
+        bool,
+        typer.Option("--reseed", help="Begin afresh if the new one has another latent space."),
+    ] = False,
+) -> None:
+    """Give a living RUN another model; its survivors are scored again.
+
+    orchestrator swap runs/latest generator mini-car
+    """
+    from orchestrator.runs import RunFolder
+    from orchestrator.runs.swaps import Wish, ask
+    from protocol.registry import model_key
+
+    one_of("ROLE", role, ("generator", "clip", "discriminator"))
+    wish = Wish(role, model_key(model), reseed)  # type: ignore[arg-type] # checked above
+    print(ask(RunFolder.open(run), wish))
 
 
 def _given(**options: object) -> dict[str, object]:

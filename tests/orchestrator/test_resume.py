@@ -1,92 +1,41 @@
 """Runs that stop, go on, fork and are verified, over one fleet of tiny services."""
 
-import io
-import json
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from orchestrator.begin import fork_run, new_run, resume_run
-from orchestrator.fleet.launcher import LocalLauncher, ServiceSpec
-from orchestrator.interrupts import Interrupts
 from orchestrator.runs import RunFolder
 from orchestrator.runs.journal import Journal
 from orchestrator.runs.pictures import read_recipe
 from orchestrator.settings import RunSettings
-from orchestrator.terminal.plain import QuietDisplay
 from orchestrator.verify import verify_run
 from protocol.errors import BadRequestError, ConfigError, StorageError, WeightsError
+from tests.orchestrator.ensemble import (  # the fixtures among them
+    Fleet,
+    digest,
+    events,
+    fleet,
+    fork,
+    grow,
+    kinds,
+    resume,
+    settings,
+)
 
-Models = dict[str, Path]
-Fleet = dict[str, str]
+__all__ = ["fleet", "settings"]
+
 ALGORITHMS = ("ga", "de", "nsga2", "cma")
 
 
-@pytest.fixture(scope="module")
-def fleet(tiny_models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Endpoints of one service a role, and of a second generator with other weights."""
-    from tests import tiny
-
-    folder = tmp_path_factory.mktemp("fleet")
-    other = tiny.save_generator(folder / "other.safetensors", seed=9)
-    with pytest.MonkeyPatch.context() as patch, LocalLauncher(folder) as launcher:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))
-        started = {
-            name: launcher.start(ServiceSpec(role, str(model), threads=1))  # type: ignore[arg-type] # a role
-            for name, role, model in [
-                *((role, role, model) for role, model in tiny_models.items()),
-                ("other", "generator", other),
-            ]
-        }
-        launcher.wait_ready(list(started.values()), lambda: None)
-        yield {name: service.endpoint for name, service in started.items()}
-
-
-@pytest.fixture
-def settings(fleet: Fleet, tmp_path: Path) -> RunSettings:
-    models = {role: fleet[role] for role in ("generator", "clip", "discriminator")}
-    return RunSettings(
-        "a yellow car", **models, population=6, generations=6, seed=1, runs=tmp_path / "runs"
-    )
-
-
-def quiet() -> tuple[QuietDisplay, Interrupts]:
-    return QuietDisplay(io.StringIO()), Interrupts()
-
-
-def grow(settings: RunSettings) -> Path:
-    run = new_run(settings, *quiet())
-    assert run.grow() == 0
-    return run.folder.path
-
-
-def resume(folder: Path, **changes: object) -> Path:
-    assert resume_run(folder, changes, *quiet()).grow() == 0
-    return folder
-
-
-def fork(folder: Path, at: int | None = None, **changes: object) -> Path:
-    run = fork_run(folder, at, changes, *quiet())
-    assert run.grow() == 0
-    return run.folder.path
-
-
-def digest(folder: Path) -> str:
-    with Journal.open(folder / "journal.sqlite") as journal:
-        return journal.digest
-
-
 def generations(folder: Path) -> list[int]:
-    lines = (folder / "events.jsonl").read_text().splitlines()
-    return [json.loads(line)["generation"] for line in lines]
+    return [int(str(event["generation"])) for event in events(folder)]
 
 
 def best(folder: Path) -> object:
@@ -229,9 +178,7 @@ def test_a_fork_for_another_prompt_scores_the_survivors_again(
 def test_a_fork_goes_on_with_another_generator(settings: RunSettings, fleet: Fleet) -> None:
     parent = grow(settings)
     child = fork(parent, 4, generator=fleet["other"])
-    with Journal.open(child / "journal.sqlite") as journal:
-        kinds = [step.kind for step in journal.steps()]
-    assert kinds == ["generation"] * 4 + ["rescore"] + ["generation"] * 2
+    assert "".join(kinds(child)) == "ggggrgg"
     with pytest.raises(BadRequestError, match=r"another latent space \(w, .*--reseed"):
         fork(parent, 4, space="w")
 
