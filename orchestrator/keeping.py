@@ -73,6 +73,7 @@ class Keeper:
             "command": command(settings, self._course.lineage),
             "seed": settings.seed,
             "algorithm": settings.algorithm,
+            "parameters": dict(settings.parameters),
             "generation": score.generation,
             "similarity": score.similarity,
             "realism": score.realism,

@@ -103,7 +103,6 @@ class Run:
             raise
         except GlasshouseError as error:
             code = error.exit_code
-            self._display.message(error.message)
             raise
         finally:
             self._display.stop()

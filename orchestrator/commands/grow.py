@@ -275,9 +275,11 @@ def _grow(ui: str, images: str, begin: "Callable[[Display, Interrupts], Run]") -
     display = make_display(ui, images, stream, os.environ)  # type: ignore[arg-type] # checked above
     with Interrupts() as interrupts:
         run = begin(display, interrupts)
-        code = run.grow()
-    if ui != "json":
-        print("\n".join(results(run.folder.path, run.best)))
+        try:
+            code = run.grow()
+        finally:
+            if ui != "json":
+                print("\n".join(results(run.folder.path, run.best)))
     raise typer.Exit(code)
 
 

@@ -76,7 +76,10 @@ class AlgorithmInfo:
 
 ALL_KINDS: tuple[SegmentKind, ...] = ("real", "integer", "categorical", "binary")
 
+START = Parameter("start", 4, "random generations whose best begin the search", 1, 1000)
+
 GENETIC = (
+    START,
     Parameter("crossover", 0.9, "share of matings that mix their parents' genes", 0, 1),
     Parameter("mutation", 0.1, "share of genes changed in a child (bits: see flip)", 0, 1),
     Parameter("flip", 0.01, "share of bits flipped in a child", 0, 1),
@@ -91,6 +94,7 @@ ALGORITHMS: tuple[AlgorithmInfo, ...] = (
         least_population=4,
         kinds=("real",),
         parameters=(
+            START,
             Parameter("sigma0", 0.3, "first step size, in spreads of a fresh gene", 1e-6, 10),
         ),
         module="orchestrator.search.cma_es",

@@ -1,8 +1,9 @@
 """sep-CMA-ES (Ros and Hansen 2008) through `cma`: the default for spaces of real numbers.
 
-A diagonal covariance, linear in the genome's size. The first batch is random; its best genome
-becomes the mean, and from then on every batch is a sample of the adapted normal distribution. The
-survivors are the last batch: this search has no elite, the journal keeps what was best.
+A diagonal covariance, linear in the genome's size. The first `start` batches are random; their best
+genome becomes the mean, and from then on every batch is a sample of the adapted normal
+distribution. The survivors are the last batch: this search has no elite, the journal keeps what was
+best.
 
 `cma` reads and changes global state in four places, each closed here: it draws from `np.random`
 (own `randn`), seeds it (`seed` NaN), checks step-size samples at random (`check_consistency`), and
@@ -28,6 +29,7 @@ class SepCmaEs(Algorithm):
         super().__init__("cma", settings)
         self._rng = np.random.default_rng(settings.seed)
         self._strategy: Any = None  # cma ships no types
+        self._best: tuple[float, npt.NDArray[np.float32]] | None = None
         self._solutions: list[npt.NDArray[np.float64]] = []
 
     def _propose(self) -> Genomes:
@@ -39,12 +41,22 @@ class SepCmaEs(Algorithm):
     def _learn(self, told: Population) -> Population:
         order = np.argsort(told.objectives[:, 0], kind="stable")
         if self._strategy is None:
-            self._strategy = self._start(told.genomes[order[0]])
+            value, genome = told.objectives[order[0], 0], told.genomes[order[0]]
+            if self._best is None or value < self._best[0]:
+                self._best = (value, genome)
+            if self.generation + 1 >= self.settings.number("start"):
+                self._strategy = self._start(self._best[1])
             return told
         ranks = np.empty(len(order))
         ranks[order] = np.arange(len(order))
         self._strategy.tell(self._solutions, ranks.tolist())
         return told
+
+    def _relearn(self, rescored: Population) -> Population:
+        if self._strategy is None:  # the values so far were another model's
+            row = int(np.argmin(rescored.objectives[:, 0]))
+            self._best = (rescored.objectives[row, 0], rescored.genomes[row])
+        return rescored
 
     def _start(self, mean: npt.NDArray[np.float32]) -> Any:
         """A strategy around `mean`, (size,) float32, that shares nothing with the process."""

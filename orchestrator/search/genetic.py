@@ -68,15 +68,20 @@ class HashDuplicates(DuplicateElimination):  # type: ignore[misc]
 class FillingMating(Mating):  # type: ignore[misc]
     """Mating that always gives as many offspring as wanted.
 
-    Where a small space holds too few new genomes, fresh ones fill the batch, repeated or not.
+    Where a small space holds too few new genomes, fresh ones fill the batch, repeated or not. The
+    first `fresh` batches are fresh altogether: the search then starts from the best of many.
     """
 
-    def __init__(self, space: LatentSpace, *operators: Any) -> None:
+    def __init__(self, space: LatentSpace, fresh: int, *operators: Any) -> None:
         super().__init__(*operators, eliminate_duplicates=HashDuplicates(), n_max_iterations=10)
         self._space = space
+        self._fresh = fresh
 
     def do(self, problem: Any, parents: Any, n: int, **rest: Any) -> Any:
         """`n` offspring of `parents`, as pymoo individuals."""
+        if self._fresh > 0:
+            self._fresh -= 1
+            return Individuals.new("X", sample_distinct(self._space, n, rest["random_state"]))
         offspring = super().do(problem, parents, n, **rest)
         missing = n - len(offspring)
         if not missing:
@@ -97,6 +102,7 @@ class GeneticSearch(Algorithm):
         )
         mating = FillingMating(
             settings.space,
+            int(settings.number("start")) - 1,
             TournamentSelection(func_comp=compare),
             UX(prob=settings.number("crossover")),
             SpaceMutation(settings.space, strength),

@@ -109,3 +109,25 @@ def test_random_keeps_the_best_it_ever_saw(real_space: LatentSpace) -> None:
         seen.extend(values.ravel())
         algorithm.tell(values)
     assert algorithm.population.objectives.ravel().tolist() == sorted(seen)[:5]
+
+
+@pytest.mark.parametrize("name", ["ga", "nsga2", "cma"])
+def test_the_search_starts_from_the_best_of_its_random_generations(
+    name: str, real_space: LatentSpace
+) -> None:
+    count = 2 if name == "nsga2" else 1
+    algorithm = make_algorithm(
+        name, real_space, population=8, objectives=count, seed=3, parameters={"start": 3}
+    )
+    batches = []
+    for _ in range(3):
+        batches.append(algorithm.ask())
+        values = (batches[-1] ** 2).sum(1, dtype=np.float64)
+        algorithm.tell(np.stack([values] * count, axis=1))
+    fresh = np.concatenate(batches)
+    assert len(np.unique(fresh, axis=0)) == 24
+    assert 0.7 < fresh.std() < 1.3  # standard normal, not bred from one another
+    best = fresh[(fresh**2).sum(1, dtype=np.float64).argmin()]
+    following = algorithm.ask()
+    nearest = np.abs(following - best).sum(1).min()
+    assert nearest < np.abs(fresh[:-1] - fresh[1:]).sum(1).min()

@@ -51,7 +51,9 @@ def test_genetic_search_is_plain_pymoo_with_the_same_operators(
     )
     result = minimize(problem, reference, ("n_gen", GENERATIONS), seed=11)
 
-    ours = make_algorithm(name, real_space, population=9, objectives=count, seed=11)
+    ours = make_algorithm(
+        name, real_space, population=9, objectives=count, seed=11, parameters={"start": 1}
+    )
     for expected in problem.asked:
         genomes = ours.ask()
         assert genomes.tobytes() == expected.tobytes()
@@ -76,7 +78,7 @@ def test_cma_is_plain_cma_fed_with_values_instead_of_ranks(real_space: LatentSpa
             "verbose": -11,
         },
     )
-    ours = make_algorithm("cma", real_space, population=8, seed=11)
+    ours = make_algorithm("cma", real_space, population=8, seed=11, parameters={"start": 1})
     assert ours.ask().tobytes() == first.tobytes()
     ours.tell(score(first, 1))
     for _ in range(30):
