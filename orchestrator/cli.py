@@ -21,7 +21,7 @@ app = typer.Typer(
 
 COMMANDS = (
     *(grow.run, grow.resume, grow.fork, grow.swap),
-    *(look.verify, look.algorithms),
+    *(look.ls, look.show, look.recall, look.verify, look.algorithms),
     *(fleet.up, fleet.down, fleet.ps),
 )
 for command in COMMANDS:

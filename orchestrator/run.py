@@ -65,7 +65,7 @@ class Run:
         self._keeper = Keeper(folder, settings, self._course)
         self.folder = folder
         self.best: Individual | None = None
-        self._told = int(folder.last_event().get("generation") or 0)
+        self._told = max((event.get("generation", 0) for event in folder.events()), default=0)
         self._members: list[Member] = []
         self._snapshot = Snapshot(
             target=settings.prompt,

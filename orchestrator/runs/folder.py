@@ -204,16 +204,14 @@ class RunFolder:
         except OSError:
             return False
 
-    def last_event(self) -> dict[str, Any]:
-        """The last whole line of `events.jsonl`; empty if there is none."""
-        try:
-            lines = (self.path / "events.jsonl").read_bytes().splitlines()
-        except OSError:
-            return {}
-        for line in reversed(lines):
-            with contextlib.suppress(msgspec.MsgspecError):
-                return msgspec.json.decode(line, type=dict[str, Any])
-        return {}
+    def events(self) -> list[dict[str, Any]]:
+        """The lines of `events.jsonl`; those that are damaged are left out."""
+        found = []
+        with contextlib.suppress(OSError):
+            for line in (self.path / "events.jsonl").read_bytes().splitlines():
+                with contextlib.suppress(msgspec.MsgspecError):
+                    found.append(msgspec.json.decode(line, type=dict[str, Any]))
+        return found
 
     def append_event(self, event: Mapping[str, Any]) -> None:
         """Add one line to `events.jsonl`, there for other programs at once.
