@@ -156,13 +156,15 @@ class Client:
             self._step(TICK_MS)
 
     def await_pong(self, service: Service, timeout_s: float = 2.0) -> None:
-        """Wait for a first sign of progress.
+        """Ask for a first sign of progress and wait for it.
 
         Raises:
             DeadlineError: none came in time.
             GlasshouseError: the service is lost.
         """
         until = time.monotonic() + timeout_s
+        service.session.ping(time.monotonic())
+        self._flush(service)
         while service.pong is None:
             if service.session.error is not None:
                 raise service.session.error

@@ -220,9 +220,13 @@ class Session:
                 )
             )
         elif now - self._pinged_at >= PING_EVERY_S:
-            self._pinged_at = now
-            self._nonce += 1
-            self._send(Ping(nonce=self._nonce))
+            self.ping(now)
+
+    def ping(self, now: float) -> None:
+        """Ask for a sign of progress."""
+        self._pinged_at = now
+        self._nonce += 1
+        self._send(Ping(nonce=self._nonce))
 
     def give_up(self, waited_s: float) -> None:
         """End a greeting that nobody answered."""

@@ -16,7 +16,7 @@ from orchestrator.fleet.launcher import LocalLauncher, LocalService, ServiceSpec
 from orchestrator.settings import RunSettings, is_endpoint
 from orchestrator.terminal import ServiceStatus
 from protocol.client import Client, Service
-from protocol.errors import GlasshouseError
+from protocol.errors import DrainingError, GlasshouseError
 from protocol.messages import Role
 
 ROLES: tuple[Role, ...] = ("generator", "clip", "discriminator")
@@ -91,7 +91,7 @@ class Member:
             self.service = client.connect(self.endpoint, self.role)
             return
         try:
-            self.service = client.connect(self.shared, self.role, timeout_s=SHARED_TIMEOUT_S)
+            self.service = _greet_usable(client, self.shared, self.role)
         except GlasshouseError:
             self.shared = ""
             self.local = launcher.start(self.spec)
@@ -100,6 +100,23 @@ class Member:
         """Greet the run's own service, which is ready."""
         if self.local is not None and self.service is None:
             self.service = client.connect(self.endpoint, self.role, watch=self.local.gone)
+
+
+def _greet_usable(client: Client, endpoint: str, role: Role) -> Service:
+    """A living service, unless it hangs or is about to leave.
+
+    Raises:
+        GlasshouseError: it cannot be used.
+    """
+    service = client.connect(endpoint, role, timeout_s=SHARED_TIMEOUT_S)
+    try:
+        client.await_pong(service, SHARED_TIMEOUT_S)
+        if service.state not in {"ready", "busy"}:
+            raise DrainingError(f"the {role} at {endpoint} is {service.state}")
+    except GlasshouseError:
+        client.disconnect(service)
+        raise
+    return service
 
 
 def start_members(settings: RunSettings, launcher: LocalLauncher) -> list[Member]:

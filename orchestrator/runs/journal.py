@@ -422,7 +422,7 @@ def _guarded(path: Path, what: str) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise StorageError(f"could not {what} the journal {path}: {error}") from error
-    except (sqlite3.DatabaseError, msgspec.MsgspecError, ValueError, KeyError) as error:
+    except (sqlite3.DatabaseError, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, str(error)) from error
 
 
