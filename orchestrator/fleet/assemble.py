@@ -145,7 +145,12 @@ def assemble(
     """
     for member in members:  # before anybody waits for the others
         member.greet_shared(client, launcher)
-    launcher.wait_ready([member.local for member in members if member.local], on_wait)
+
+    def keep_talking() -> None:
+        client.pump()  # loading takes minutes, and the others notice when nobody answers
+        on_wait()
+
+    launcher.wait_ready([member.local for member in members if member.local], keep_talking)
     for member in members:
         member.greet_own(client)
     ensemble = ensemble_of(members)
