@@ -130,9 +130,9 @@ def _json_object(metadata: Mapping[str, str], entry: str, wanted: str) -> Json:
         value = json.loads(metadata.get(entry, ""))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{wanted}, found no JSON in its {entry!r} entry") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{wanted}, found {type(value).__name__} in its {entry!r} entry")
-    return value
+    if isinstance(value, dict):
+        return value
+    raise ValueError(f"{wanted}, found {type(value).__name__} in its {entry!r} entry")
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -92,7 +92,7 @@ class Mapping(nn.Module):
 
 def normalised(z: Tensor) -> Tensor:
     """Rows scaled to a mean square of one: z * rsqrt(mean(z^2) + 1e-8)."""
-    return cast("Tensor", z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8))
+    return z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
 class SynthesisLayer(nn.Module):

@@ -1,0 +1,192 @@
+"""Training of the bundled CLIP.
+
+Contrastive, with hard negatives: a batch is made of groups of four scenes that differ in one
+attribute (or in time and one other), each with a random caption that mentions it. Captions may be
+partial, so a caption can be true of other pictures of its batch too; such pairs are left out of
+the loss, by the exact claims of the captions. Pictures are blurred, noised and shaded a little,
+so that a generator's softer pictures are not strange to it. Sources: Radford et al. 2021 (CLIP);
+hard negatives measured in docs/miniatures.md.
+"""
+
+import dataclasses
+import random
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from miniatures.progress import progress
+from miniatures.training import (
+    SNAPSHOT_EVERY,
+    Average,
+    Job,
+    cosine,
+    load_snapshot,
+    save_snapshot,
+    set_rates,
+)
+from miniatures.world import describe, hard_group, render_all, vocabulary
+from miniatures.world.captions import UNCLAIMED, random_mention
+from services.models.checkpoints import save_checkpoint
+from services.models.clip import ARCHITECTURE, ClipModel
+from services.models.tokenizer import FIRST_WORD
+
+STEPS: Final = 1300
+GROUPS: Final = 24
+PEAK_RATE: Final = 1e-3
+CONTEXT: Final = 32
+MEAN: Final = [0.39, 0.44, 0.47]
+STD: Final = [0.31, 0.31, 0.32]
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """n pictures with their captions."""
+
+    pictures: Tensor
+    """(n, 64, 64, 3) uint8."""
+    texts: list[str]
+    clashes: Tensor
+    """(n, n) bool: caption i is also true of picture j, though j is another row."""
+
+
+def clip_config() -> dict[str, Any]:
+    """The config of the bundled CLIP: a ModifiedResNet of 1-1-1-1 blocks, a 128x2 text tower."""
+    words = vocabulary()
+    return {
+        "embed_dim": 128,
+        "vision_cfg": {"layers": [1, 1, 1, 1], "width": 20, "head_width": 64, "image_size": 64},
+        "text_cfg": {
+            "context_length": CONTEXT,
+            "vocab_size": FIRST_WORD + len(words) + 1,
+            "width": 128,
+            "heads": 4,
+            "layers": 2,
+        },
+        "words": list(words),
+        "mean": MEAN,
+        "std": STD,
+    }
+
+
+def train_clip(job: Job) -> None:
+    """Train, resuming from the last snapshot, and write mini-clip.safetensors."""
+    steps = job.steps or STEPS
+    torch.manual_seed(job.seed)
+    model = ClipModel(clip_config()).to(job.device)
+    model.network.train().requires_grad_(requires_grad=True)
+    optimizer = _optimizer(model)
+    average = Average(model.network, horizon=200)
+    snapshot = job.work / "clip-mini.pt"
+    first = _resume(job, model, optimizer, average)
+    with progress("clip-mini", first, steps) as report:
+        for step in range(first, steps):
+            set_rates(optimizer, cosine(step, steps))
+            batch = draw_batch(random.Random(f"{job.seed}/clip/{step}"))
+            loss, hits = _step(model, optimizer, batch)
+            average.update(model.network, step)
+            report(step + 1, loss=loss, hits=hits)
+            if (step + 1) % SNAPSHOT_EVERY == 0 or step + 1 == steps:
+                state = {"model": model.network.state_dict(), "average": average.tensors}
+                save_snapshot(
+                    snapshot, {"step": step + 1, "optimizer": optimizer.state_dict(), **state}
+                )
+                write_clip(job, average.tensors, step + 1)
+
+
+def write_clip(job: Job, tensors: dict[str, Tensor], steps: int) -> None:
+    """Write the weights with their card."""
+    card = {
+        "name": "mini-clip",
+        "what": "CLIP for 64x64 drawings of the miniatures' world",
+        "training": f"{steps} steps of {4 * GROUPS} drawings, AdamW {PEAK_RATE}, seed {job.seed}",
+        "data": "drawn by miniatures.world; no photographs",
+        "licence": "MIT",
+    }
+    path = job.weights / "mini-clip.safetensors"
+    save_checkpoint(path, ARCHITECTURE, clip_config(), tensors, card, half=True)
+
+
+def draw_batch(rng: random.Random, groups: int = GROUPS) -> Batch:
+    """Hard-negative groups of training scenes, drawn and captioned."""
+    scenes, captions = [], []
+    for _ in range(groups):
+        group, differing = hard_group(rng)
+        scenes += group
+        captions += [describe(rng, scene, random_mention(rng, differing)) for scene in group]
+    texts = [with_stranger(rng, caption.text) for caption in captions]
+    claims = torch.tensor([caption.claims for caption in captions])
+    labels = torch.tensor([scene.labels for scene in scenes])
+    return Batch(torch.from_numpy(render_all(scenes)), texts, clashes(claims, labels))
+
+
+def clashes(claims: Tensor, labels: Tensor) -> Tensor:
+    """(n, a) claims and (n, a) labels -> (n, n) bool: caption i also holds for picture j."""
+    agree = (claims[:, None] == UNCLAIMED) | (claims[:, None] == labels[None])
+    return agree.all(dim=2) & ~torch.eye(len(claims), dtype=torch.bool)
+
+
+def with_stranger(rng: random.Random, text: str) -> str:
+    """Now and then the text with a word that means nothing, so that such words are learnt to."""
+    if rng.random() > 0.08:
+        return text
+    word = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(3, 6)))
+    words = text.split()
+    words.insert(rng.randrange(len(words) + 1), word)
+    return " ".join(words)
+
+
+def roughened(pixels: Tensor) -> Tensor:
+    """(n, 3, h, w) normalised pixels, most of them blurred, noised and shaded a little."""
+    n = len(pixels)
+    draws = torch.rand(4, n, 1, 1, 1, device=pixels.device)
+    soft = functional.avg_pool2d(functional.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    rough = pixels.lerp(soft, (draws[0] * 1.8 - 0.8).clamp(0, 1))
+    rough = rough + torch.randn_like(rough) * 0.25 * (draws[1] * 2 - 1).clamp(0, 1)
+    return rough * (0.9 + 0.2 * draws[2]) + (draws[3] - 0.5) * 0.2
+
+
+def contrastive_loss(logits: Tensor, clash: Tensor) -> Tensor:
+    """Symmetric cross-entropy of (n texts, n pictures) logits, without the pairs that clash."""
+    logits = logits.masked_fill(clash, -1e4)
+    target = torch.arange(len(logits), device=logits.device)
+    rows = functional.cross_entropy(logits, target)
+    return (rows + functional.cross_entropy(logits.T, target)) / 2
+
+
+def _step(model: ClipModel, optimizer: torch.optim.Optimizer, batch: Batch) -> tuple[float, float]:
+    tokens = model.tokenizer(batch.texts).to(model.device)
+    texts = functional.normalize(model.network.encode_text(tokens), dim=1)
+    pixels = roughened(model.preprocessed(batch.pictures))
+    images = functional.normalize(model.network.encode_image(pixels), dim=1)
+    logits = model.network.logit_scale.exp().clamp(max=50.0) * texts @ images.T
+    clash = batch.clashes.to(model.device)
+    loss = contrastive_loss(logits, clash)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
+    optimizer.step()
+    best = logits.detach().masked_fill(clash, -1e4).argmax(dim=1)
+    hits = (best == torch.arange(len(best), device=best.device)).float().mean()
+    return loss.item(), hits.item()
+
+
+def _optimizer(model: ClipModel) -> torch.optim.Optimizer:
+    decayed = [p for p in model.network.parameters() if p.ndim >= 2]
+    others = [p for p in model.network.parameters() if p.ndim < 2]
+    groups = [
+        {"params": decayed, "peak": PEAK_RATE, "weight_decay": 0.05},
+        {"params": others, "peak": PEAK_RATE, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98))
+
+
+def _resume(job: Job, model: ClipModel, optimizer: torch.optim.Optimizer, average: Average) -> int:
+    found = load_snapshot(job.work / "clip-mini.pt", job.device)
+    if found is None:
+        return 0
+    model.network.load_state_dict(found["model"])
+    optimizer.load_state_dict(found["optimizer"])
+    average.tensors = found["average"]
+    return int(found["step"])

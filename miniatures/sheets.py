@@ -1,0 +1,72 @@
+"""Sample sheets: many pictures on one, to look at."""
+
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from miniatures.discriminator_training import load_generator, samples
+from miniatures.factors import cut, directions, scenes_of
+from miniatures.world import KINDS, VALUES, Picture, Scene, random_scene, render, render_all
+
+COLUMNS = 12
+
+
+def sheet(pictures: Picture, columns: int = COLUMNS) -> Image.Image:
+    """(n, h, w, 3) uint8 in rows of `columns`, with a pixel of white between."""
+    n, h, w, _ = pictures.shape
+    rows = math.ceil(n / columns)
+    page = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1, 3), 255, dtype=np.uint8)
+    for index, picture in enumerate(pictures):
+        top, left = (index // columns) * (h + 1), (index % columns) * (w + 1)
+        page[top : top + h, left : left + w] = picture
+    return Image.fromarray(page)
+
+
+def world_sheet() -> Image.Image:
+    """The world: cars in every setting by day and night, then everything else."""
+    rng = random.Random("sheet")
+    kinds, colours = KINDS["car"], VALUES["colour"]
+    scenes = [
+        Scene("car", kinds[(i + row) % 4], colours[(i + row) % 11], setting, time, layout=i % 4)
+        for row, setting in enumerate(VALUES["setting"])
+        for i, time in enumerate(("day", "night") * (COLUMNS // 2))
+    ]
+    scenes += [random_scene(rng, thing) for thing in VALUES["thing"][1:] for _ in range(COLUMNS)]
+    return sheet(render_all(scenes))
+
+
+def generator_sheet(weights: Path, count: int = 96, seed: int = 7) -> Image.Image:
+    """Random samples of a generator, uncurated."""
+    return sheet(samples(load_generator(weights), count, seed, torch.device("cpu")).numpy())
+
+
+def comparison_sheet(weights: Path, count: int = 24, seed: int = 8) -> Image.Image:
+    """Rows of samples, each above the drawing that its z was taught to show."""
+    generator = load_generator(weights)
+    z = torch.randn(count, generator.config.z_dim, generator=torch.Generator().manual_seed(seed))
+    drawn = [render(scene) for scene in scenes_of(cut(z, directions(generator.config.z_dim)))]
+    made = list(samples(generator, count, seed, torch.device("cpu")).numpy())
+    rows = [
+        half[start : start + COLUMNS]
+        for start in range(0, count, COLUMNS)
+        for half in (made, drawn)
+    ]
+    return sheet(np.stack([picture for row in rows for picture in row]))
+
+
+def write_sheets(weights: Path, folder: Path) -> list[Path]:
+    """Write all sheets as WebP; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    car = weights / "mini-car.safetensors"
+    pages = {
+        "world": world_sheet(),
+        "mini-car": generator_sheet(car),
+        "mini-car-beside-drawings": comparison_sheet(car),
+    }
+    for name, page in pages.items():
+        page.save(folder / f"{name}.webp", quality=92, method=6)
+    return [folder / f"{name}.webp" for name in pages]
