@@ -29,7 +29,7 @@ from orchestrator.evaluation.evaluator import (
     Images,
     embed_text,
 )
-from orchestrator.run import find_space
+from orchestrator.evaluation.setup import find_space
 from orchestrator.search import make_algorithm, sample
 from orchestrator.settings import RunSettings
 from protocol.client import Client

@@ -14,7 +14,7 @@ from typing import Self
 import zmq
 
 from protocol.endpoints import check_endpoint
-from protocol.errors import ServiceLostError
+from protocol.errors import DeadlineError, ServiceLostError
 from protocol.frames import MAX_MESSAGE_BYTES
 from protocol.messages import Method, Pong, Role, ServiceInfo, State
 from protocol.session import Pending, Session
@@ -86,6 +86,7 @@ class Client:
             UnreachableError: nobody answered in time.
             GlasshouseError: whatever the service refused with (wrong role, wrong version).
         """
+        check_endpoint(endpoint)  # before there is a socket to close
         socket = self._context.socket(zmq.DEALER)
         for option, value in (
             (zmq.LINGER, 0),
@@ -95,7 +96,7 @@ class Client:
             (zmq.RECONNECT_IVL_MAX, 1_000),
         ):
             socket.setsockopt(option, value)
-        service = Service(Session(check_endpoint(endpoint), role, self._name), socket, watch)
+        service = Service(Session(endpoint, role, self._name), socket, watch)
         socket.connect(endpoint)
         self._services.append(service)
         self._poller.register(socket, zmq.POLLIN)
@@ -152,6 +153,23 @@ class Client:
         until = time.monotonic() + duration_s
         self._step(0)
         while time.monotonic() < until:
+            self._step(TICK_MS)
+
+    def await_pong(self, service: Service, timeout_s: float = 2.0) -> None:
+        """Ask for a first sign of progress and wait for it.
+
+        Raises:
+            DeadlineError: none came in time.
+            GlasshouseError: the service is lost.
+        """
+        until = time.monotonic() + timeout_s
+        service.session.ping(time.monotonic())
+        self._flush(service)
+        while service.pong is None:
+            if service.session.error is not None:
+                raise service.session.error
+            if time.monotonic() > until:
+                raise DeadlineError(f"{service.session.endpoint} did not answer PING in time")
             self._step(TICK_MS)
 
     def disconnect(self, service: Service) -> None:

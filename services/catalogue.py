@@ -5,12 +5,17 @@ A row names the role and where the weights are; the weights say their architectu
 path to a safetensors file can stand for a name.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from protocol.errors import BadRequestError, WeightsError
-from protocol.messages import Role
+
+if TYPE_CHECKING:
+    from protocol.messages import Role
 
 
 @dataclass(frozen=True)

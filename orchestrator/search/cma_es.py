@@ -52,6 +52,12 @@ class SepCmaEs(Algorithm):
         self._strategy.tell(self._solutions, ranks.tolist())
         return told
 
+    def _relearn(self, rescored: Population) -> Population:
+        if self._strategy is None:  # the values so far were another model's
+            row = int(np.argmin(rescored.objectives[:, 0]))
+            self._best = (rescored.objectives[row, 0], rescored.genomes[row])
+        return rescored
+
     def _start(self, mean: npt.NDArray[np.float32]) -> Any:
         """A strategy around `mean`, (size,) float32, that shares nothing with the process."""
         genes = layout(self.settings.space)
