@@ -7,6 +7,7 @@ ARGS ?=
 export PROMPT
 
 BIN := $(VENV)/bin
+TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements.txt)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # torch's own wheel brings these on Linux with a GPU build; which ones is torch's business.
@@ -14,8 +15,6 @@ CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cup
 	nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile \
 	nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 \
 	nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
-# The sha256 of torch's CPU build, which no registry of ours lists; see docs/architecture.md.
-TORCH_CPU_SHA256 := 6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
 .PHONY: help run test check slow bench lock clean
 
@@ -44,7 +43,6 @@ bench: $(VENV)/.installed ## measure: search against random, and the pipeline ag
 lock: ## resolve the tested versions again (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate $(CUDA:%=--no-emit-package %) -o requirements.txt
-	sed -i 's/^torch==.*/&\n    --hash=sha256:$(TORCH_CPU_SHA256) \\/' requirements.txt
 	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate $(CUDA:%=--no-emit-package %) \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.txt) \
@@ -58,9 +56,11 @@ $(BIN)/python:
 		f"Glasshouse needs Python 3.11 or newer, this is {v[0]}.{v[1]}: PYTHON=python3.12 make")'
 	$(PYTHON) -m venv $(VENV)
 
-# Hash-checked first, without dependencies; then what this machine's build of torch needs besides.
+# A build of torch that this machine's pip knows as a file (a CPU build, say) is taken as it is.
+# All else is hash-checked, without dependencies; then what the build of torch needs besides.
 $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
-	@echo "Installing into $(VENV): about 0.5 GB, or 3 GB more where torch comes with CUDA."
+	@echo "Installing into $(VENV): 1.3 GB, or 5 GB where torch comes with CUDA."
+	-@$(PIP) --no-deps --no-index $(TORCH) 2>/dev/null
 	$(PIP) --no-deps --require-hashes -r requirements.txt
 	$(PIP) torch
 	$(PIP) --no-deps --no-build-isolation --editable .

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.ensemble import bundled_ensemble
 from orchestrator.evaluation.evaluator import Evaluator, Float32
-from orchestrator.run import find_space
+from orchestrator.evaluation.setup import find_space
 from orchestrator.search import sample
 from orchestrator.settings import RunSettings
 from protocol.messages import Role

@@ -59,7 +59,7 @@ def comparison_sheet(weights: Path, count: int = 24, seed: int = 8) -> Image.Ima
 
 
 def write_sheets(weights: Path, folder: Path) -> list[Path]:
-    """Write all sheets as PNG; returns their paths."""
+    """Write all sheets as WebP; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     car = weights / "mini-car.safetensors"
     pages = {
@@ -68,5 +68,5 @@ def write_sheets(weights: Path, folder: Path) -> list[Path]:
         "mini-car-beside-drawings": comparison_sheet(car),
     }
     for name, page in pages.items():
-        page.save(folder / f"{name}.png", optimize=True)
-    return [folder / f"{name}.png" for name in pages]
+        page.save(folder / f"{name}.webp", quality=92, method=6)
+    return [folder / f"{name}.webp" for name in pages]

@@ -1,6 +1,6 @@
-"""One search from its prompt to its pictures.
+"""One run as its user sees it: services, search, display, pictures, and how it ends.
 
-    start services -> greet them -> embed the prompt -> ask, evaluate, tell, show, keep -> save
+    start services -> greet them -> embed the prompt -> ask, evaluate, write down, tell, show, keep
 
 Whatever ends a run early (a signal, a lost service, a full disk), what was grown so far is kept in
 its folder where that is possible, and no service of its own is left behind.
@@ -8,70 +8,72 @@ its folder where that is possible, and no service of its own is left behind.
 
 import contextlib
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from orchestrator.evaluation.evaluator import Ensemble, Evaluator, Images, embed_text
+from orchestrator.course import Course, Origin
+from orchestrator.evaluation.setup import set_up
 from orchestrator.fleet.assemble import Member, assemble, start_members
 from orchestrator.fleet.launcher import LocalLauncher
-from orchestrator.gallery import Gallery, Individual, diversity
+from orchestrator.gallery import Individual
 from orchestrator.interrupts import Interrupts, StoppedError
+from orchestrator.keeping import Keeper, command, ranked
 from orchestrator.runs import RunFolder, Status
-from orchestrator.search import Algorithm, check_choice, knee_and_extremes, make_algorithm
+from orchestrator.runs.history import Plan
+from orchestrator.runs.journal import NAME
+from orchestrator.search import check_choice
 from orchestrator.settings import RunSettings
+from orchestrator.swap import Swapped, Swapper
 from orchestrator.terminal import Display, Snapshot
 from protocol.client import Client
-from protocol.errors import BadRequestError, ConfigError, GlasshouseError, StorageError
-from protocol.latent import LatentSpace
-from protocol.messages import GeneratorInfo
+from protocol.errors import ConfigError, GlasshouseError, StorageError
 
 THUMBNAILS = 16
 
 
 class Run:
-    """Grows one prompt.
+    """Grows one prompt; `begin.py` makes new, resumed and forked ones.
 
     Args:
         settings: what to do.
+        folder: where everything is kept.
         display: where to show it.
         interrupts: told to stop or not.
+        origin: what it goes on from; nothing for a new run.
 
     Attributes:
         folder: where everything is kept.
-        best: the pictures to offer at the end, best first; empty before the first generation.
+        best: the picture to offer at the end; None before the first generation.
     """
 
-    def __init__(self, settings: RunSettings, display: Display, interrupts: Interrupts) -> None:
-        settings.check()
-        info = check_choice(
-            settings.algorithm,
-            population=settings.population,
-            seed=settings.seed,
-            parameters=settings.parameters,
-        )
-        self._objectives = 2 if info.objectives == "several" else 1
-        if self._objectives == 2 and settings.discriminator == "none":
-            raise ConfigError(
-                f"{info.name} trades similarity against realism and needs a discriminator; "
-                "name one with --discriminator, or choose another --algorithm"
-            )
+    def __init__(
+        self,
+        settings: RunSettings,
+        folder: RunFolder,
+        display: Display,
+        interrupts: Interrupts,
+        origin: Origin | None = None,
+    ) -> None:
         self._settings = settings
         self._display = display
         self._interrupts = interrupts
-        self.folder = RunFolder.create(settings.runs, settings.prompt)
+        self._resumed = origin is not None and origin.fork is None
+        self._course = Course(plan_of(settings), origin)
+        self._keeper = Keeper(folder, settings, self._course)
+        self.folder = folder
+        self.best: Individual | None = None
+        self._told = max((event.get("generation", 0) for event in folder.events()), default=0)
         self._members: list[Member] = []
-        self._gallery = Gallery()
-        self.best: list[Individual] = []
-        self._space = settings.space
         self._snapshot = Snapshot(
             target=settings.prompt,
             generator=settings.generator,
             algorithm=settings.algorithm,
             seed=settings.seed,
             population=settings.population,
-            folder=str(self.folder.path),
+            folder=str(folder.path),
             generations=settings.generations,
             second_name="realism",
         )
@@ -83,6 +85,10 @@ class Run:
             GlasshouseError: why there is nothing more to show; the folder says so too.
             KeyboardInterrupt: a second Ctrl-C; services are killed.
         """
+        with self.folder.lock():
+            return self._grow()
+
+    def _grow(self) -> int:
         status: Status = "failed"
         code = 1
         self._display.start()
@@ -100,6 +106,7 @@ class Run:
             raise
         finally:
             self._display.stop()
+            self._course.close()
             with contextlib.suppress(StorageError):  # the error that matters is on its way already
                 self.folder.finish(status, code)
         return code
@@ -108,129 +115,117 @@ class Run:
         return self._interrupts.exit_code if self._interrupts.stop else 0
 
     def _search(self, launcher: LocalLauncher, client: Client) -> None:
-        self.folder.write_settings(self._recorded())
+        self._record()
         self._began = time.monotonic()
         self._members = start_members(self._settings, launcher)
+        self._course.repeat()  # while the services load their models
         ensemble = assemble(self._members, launcher, client, self._waiting)
-        space = find_space(ensemble, self._settings.space)
-        algorithm = make_algorithm(
-            self._settings.algorithm,
-            space,
-            population=self._settings.population,
-            objectives=self._objectives,
-            seed=self._settings.seed,
-            parameters=self._settings.parameters,
-        )
-        target = embed_text(client, ensemble.clip, self._settings.prompt)
-        self._space = space.name
-        evaluator = Evaluator(client, ensemble, target, space.name, self._settings.truncation_psi)
-        self.folder.write_settings(self._recorded(), self._services())
+        setup = set_up(client, ensemble, self._settings)
+        self._record_services()
+        self._course.take_up(setup, self._settings, self.folder.path / NAME)
+        self._take_up_display()
         self._began = time.monotonic()
+        swapper = Swapper(self.folder, launcher, client, self._members, self._course, self._keeper)
         try:
-            self._generations(algorithm, evaluator)
+            self._generations(swapper)
         finally:
-            self._save_end(algorithm)
+            with contextlib.suppress(StorageError):  # what is grown matters more
+                swapper.close()
+            self._save_end()
+
+    def _record(self) -> None:
+        """Say in `run.json` what is about to be done."""
+        if self._resumed:
+            self.folder.resume()
+        else:
+            self.folder.write_settings(self._recorded())
+        self.folder.update(settings=self._recorded(), lineage=self._course.lineage)
+
+    def _record_services(self) -> None:
+        self.folder.update(settings=self._recorded(), services=self._services())
+
+    def _recorded(self) -> dict[str, Any]:
+        said = command(self._settings, self._course.lineage)
+        return {**self._settings.recorded(), "command": said}
 
     def _waiting(self) -> None:
         self._interrupts.check()
         self._show(elapsed_s=time.monotonic() - self._began)
 
-    def _generations(self, algorithm: Algorithm, evaluator: Evaluator) -> None:
-        for generation in range(1, self._settings.generations + 1):
+    def _take_up_display(self) -> None:
+        """Show where a resumed or forked run stands."""
+        history = self._course.history
+        self._snapshot = replace(
+            self._snapshot,
+            generation=history.generation,
+            first_generation=history.generation,
+            log=(self._course.note,) if self._course.note else (),
+        )
+        if history.scored:
+            self._report()
+
+    def _generations(self, swapper: Swapper) -> None:
+        while self._course.history.generation < self._settings.generations:
             self._interrupts.check()
-            genomes = algorithm.ask()
-            evaluation = evaluator.evaluate(genomes)
-            algorithm.tell(evaluation.objectives(algorithm.settings.objectives))
-            self._gallery.add(genomes, evaluation, generation)
-            population = self._gallery.keep(algorithm.population.genomes)
-            self.best = self._ranked(algorithm, [*self.best[:1], *population])
-            self._report(generation, algorithm, population)
-            self._keep(generation, population)
+            swapped = swapper.tend(self._settings)
+            if swapped is not None:
+                self._go_on_with(swapped)
+            self._course.advance()
+            self._report()
+            self._keeper.generation()
 
-    def _ranked(self, algorithm: Algorithm, individuals: list[Individual]) -> list[Individual]:
-        """Best first: by similarity, or with two objectives the knee before the rest."""
-        ranked = sorted(individuals, key=lambda individual: -individual.similarity)
-        if algorithm.settings.objectives == 1:
-            return ranked
-        population = self._gallery.keep(algorithm.population.genomes)
-        knee = population[knee_and_extremes(algorithm.population.objectives).knee]
-        return [knee, *(one for one in ranked if one is not knee)]
+    def _go_on_with(self, swapped: Swapped) -> None:
+        """Say everywhere that a model was changed."""
+        self._settings = self._keeper.settings = swapped.settings
+        self._record_services()
+        status, history = swapped.member.status(), self._course.history
+        self.folder.append_event(
+            {
+                "event": "swap",
+                "generation": history.generation,
+                "role": status.role,
+                "model": status.model,
+                "digest": status.digest,
+            }
+        )
+        self._show(
+            generator=self._settings.generator, log=(*self._snapshot.log, swapped.message)[-20:]
+        )
+        if history.scored:
+            self._report()
 
-    def _report(self, generation: int, algorithm: Algorithm, population: list[Individual]) -> None:
-        shown = sorted(population, key=lambda individual: -individual.similarity)
-        similarity = [individual.similarity for individual in shown]
-        realism = [one.realism for one in shown if one.realism is not None]
-        spread = diversity(population)
-        before = self._snapshot
+    def _report(self) -> None:
+        """Show the newest generation, and write its line of `events.jsonl` if it has none."""
+        history = self._course.history
+        self.best = self._course.champion()
+        shown = ranked(self._course.individuals())[:THUMBNAILS]
         self._show(
             phase="searching",
-            generation=generation,
-            evaluations=algorithm.evaluations,
+            generation=history.generation,
+            evaluations=self._course.evaluations,
             elapsed_s=time.monotonic() - self._began,
-            best=(*before.best, similarity[0]),
-            mean=(*before.mean, float(np.mean(similarity))),
-            second=(*before.second, float(np.mean(realism))) if realism else (),
-            diversity=spread,
-            first_diversity=before.first_diversity or spread,
-            thumbnails=np.stack([one.image for one in shown[:THUMBNAILS]]),
-            scores=tuple(similarity[:THUMBNAILS]),
+            best=tuple(history.best),
+            mean=tuple(history.mean),
+            second=tuple(history.second),
+            diversity=self._course.diversity(),
+            first_diversity=history.first_diversity,
+            thumbnails=np.stack([one.image for one in shown]),
+            scores=tuple(one.score.similarity for one in shown),
         )
-        self.folder.append_event(self._snapshot.event())
+        if self._told < history.generation:
+            self._told = history.generation
+            self.folder.append_event(self._snapshot.event())
 
     def _show(self, **changes: object) -> None:
         services = tuple(member.status() for member in self._members)
         self._snapshot = replace(self._snapshot, services=services, **changes)  # type: ignore[arg-type] # its own fields
         self._display.update(self._snapshot)
 
-    def _keep(self, generation: int, population: list[Individual]) -> None:
-        keep = generation == 1 or generation % self._settings.save_every == 0
-        self.folder.save_grid(sorted_images(population), generation, keep=keep)
-        if keep:
-            self._save_best()
-
-    def _save_end(self, algorithm: Algorithm) -> None:
-        """The last population, the best picture, and with two objectives the front's ends."""
-        if not self.best:
-            return
-        self._show(phase="saving")
-        survivors = algorithm.population
-        population = self._gallery.keep(survivors.genomes)
-        generation = self._snapshot.generation
-        self.folder.save_grid(sorted_images(population), generation, keep=True)
-        self.folder.save_population(generation, survivors.genomes, survivors.objectives)
-        self._save_best()
-        if algorithm.settings.objectives == 2:
-            self._save_front(algorithm, population)
-        self._show(phase="done")
-
-    def _save_best(self) -> None:
-        self.folder.save_picture("best", self.best[0].image, self._recipe(self.best[0]))
-
-    def _save_front(self, algorithm: Algorithm, population: list[Individual]) -> None:
-        objectives = algorithm.population.objectives
-        picks = knee_and_extremes(objectives)
-        named = {"knee": picks.knee, "best-match": picks.first, "most-real": picks.second}
-        for name, row in named.items():
-            one = population[row]
-            self.folder.save_picture(f"front-{name}", one.image, self._recipe(one))
-
-    def _recipe(self, individual: Individual) -> dict[str, object]:
-        """All that is needed to draw this picture again."""
-        settings = self._settings
-        return {
-            "prompt": settings.prompt,
-            "command": settings.command(),
-            "seed": settings.seed,
-            "algorithm": settings.algorithm,
-            "parameters": dict(settings.parameters),
-            "generation": individual.generation,
-            "similarity": individual.similarity,
-            "realism": individual.realism,
-            "space": self._space,
-            "truncation_psi": settings.truncation_psi,
-            "models": self._services(),
-            "genome": [float(gene) for gene in individual.genome],
-        }
+    def _save_end(self) -> None:
+        if self._course.history.scored:
+            self._show(phase="saving")
+            self._keeper.end()
+            self._show(phase="done")
 
     def _services(self) -> list[dict[str, str]]:
         return [
@@ -238,43 +233,37 @@ class Run:
             for status in (member.status() for member in self._members)
         ]
 
-    def _recorded(self) -> dict[str, object]:
-        settings = asdict(self._settings)
-        return {**settings, "runs": str(self._settings.runs), "command": self._settings.command()}
 
-
-def find_space(ensemble: Ensemble, name: str) -> LatentSpace:
-    """The generator's latent space of that name, or its first.
+def plan_of(settings: RunSettings) -> Plan:
+    """What the search algorithm is made from.
 
     Raises:
-        BadRequestError: it has none of that name.
+        GlasshouseError: settings that cannot be grown.
     """
-    about = ensemble.generator.info.about
-    if not isinstance(about, GeneratorInfo):
-        raise BadRequestError(f"{ensemble.generator.info.model} is no generator")
-    spaces = {space.name: space for space in about.spaces}
-    if name and name not in spaces:
-        raise BadRequestError(
-            f"{ensemble.generator.info.model} has no latent space '{name}'; "
-            f"it has {', '.join(spaces)}"
+    settings.check()
+    info = check_choice(
+        settings.algorithm,
+        population=settings.population,
+        seed=settings.seed,
+        parameters=settings.parameters,
+    )
+    objectives = 2 if info.objectives == "several" else 1
+    if objectives == 2 and settings.discriminator == "none":
+        raise ConfigError(
+            f"{info.name} trades similarity against realism and needs a discriminator; "
+            "name one with --discriminator, or choose another --algorithm"
         )
-    space = spaces[name] if name else about.spaces[0]
-    space.check()
-    return space
+    return Plan(
+        settings.algorithm, settings.population, objectives, settings.seed, settings.parameters
+    )
 
 
-def sorted_images(individuals: list[Individual]) -> Images:
-    """(n, height, width, 3) uint8, most similar first."""
-    ranked = sorted(individuals, key=lambda individual: -individual.similarity)
-    return np.stack([individual.image for individual in ranked])
-
-
-def results(folder: Path, best: list[Individual]) -> list[str]:
+def results(folder: Path, best: Individual | None) -> list[str]:
     """Lines that say where the pictures are."""
-    if not best:
+    if best is None:
         return [f"nothing was grown; the run's folder: {folder}"]
     return [
-        f"best picture  {folder / 'best.png'}  (similarity {best[0].similarity:.3f})",
+        f"best picture  {folder / 'best.png'}  (similarity {best.score.similarity:.3f})",
         f"population    {folder / 'latest.webp'}",
         f"run folder    {folder}",
     ]

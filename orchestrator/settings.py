@@ -2,11 +2,14 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from protocol.endpoints import check_endpoint
-from protocol.errors import BadRequestError
+from protocol.errors import BadRequestError, ConfigError
 
 MOST_PROMPT_CHARACTERS = 1_000
 
@@ -29,6 +32,7 @@ class RunSettings:
         seed: of all randomness.
         device: where services that this run starts compute.
         threads: CPU threads of each of them; 0 for a fair share.
+        own: start services even where living ones could be shared.
         runs: folder of run folders.
         save_every: generations between saved grids.
     """
@@ -46,6 +50,7 @@ class RunSettings:
     seed: int = 0
     device: str = "cpu"
     threads: int = 0
+    own: bool = False
     runs: Path = Path("runs")
     save_every: int = 10
 
@@ -70,11 +75,15 @@ class RunSettings:
             if is_endpoint(where):
                 check_endpoint(where)
 
+    def recorded(self) -> dict[str, Any]:
+        """As JSON can hold it; `read_settings` reads it back."""
+        return {**asdict(self), "parameters": dict(self.parameters), "runs": str(self.runs)}
+
     def command(self) -> str:
         """The command that runs this search again."""
-        words = ["orchestrator", "run", self.prompt]
+        words = ["orchestrator", "run", self.prompt, *self._models()]
         plain = RunSettings(self.prompt)
-        for name in ("generator", "clip", "discriminator", "algorithm", "space", "device"):
+        for name in ("algorithm", "space"):
             if getattr(self, name) != getattr(plain, name):
                 words += [f"--{name}", getattr(self, name)]
         for name in ("population", "generations", "truncation_psi"):
@@ -83,6 +92,42 @@ class RunSettings:
         for name, value in self.parameters.items():
             words += ["--set", f"{name}={value}"]
         return shlex.join([*words, "--seed", str(self.seed)])
+
+    def fork_command(self, parent: str, generation: int) -> str:
+        """The command that forks this search from `generation` of the run in `parent` again."""
+        words = ["orchestrator", "fork", parent, self.prompt, "--at", str(generation)]
+        return shlex.join([*words, *self._models(), "--generations", str(self.generations)])
+
+    def _models(self) -> list[str]:
+        """Options for what is not the default."""
+        plain = RunSettings(self.prompt)
+        return [
+            word
+            for name in ("generator", "clip", "discriminator", "device")
+            if getattr(self, name) != getattr(plain, name)
+            for word in (f"--{name}", getattr(self, name))
+        ]
+
+
+def read_settings(recorded: Mapping[str, Any]) -> RunSettings:
+    """The settings that a run recorded.
+
+    Raises:
+        ConfigError: they are not what `recorded` gives.
+    """
+    try:
+        return msgspec.convert(recorded, RunSettings, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"the settings that this run recorded cannot be used ({error}); "
+            "start it again with the command in its run.json"
+        ) from error
+
+
+def _path(kind: type[Any], value: object) -> Path:
+    if kind is not Path or not isinstance(value, str):
+        raise TypeError(f"wanted {kind.__name__}, got {value!r}")
+    return Path(value)
 
 
 def is_endpoint(where: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Self
 import zmq
 
 from protocol.endpoints import check_endpoint
-from protocol.errors import ConfigError, ServiceLostError
+from protocol.errors import ConfigError, DeadlineError, ServiceLostError
 from protocol.frames import MAX_MESSAGE_BYTES
 from protocol.keys import identity, server_key
 from protocol.messages import Method, Pong, Probe, Probed, Role, ServiceInfo, State
@@ -90,7 +90,7 @@ class Client:
             UnreachableError: nobody answered in time.
             GlasshouseError: whatever the service refused with (wrong role, wrong version).
         """
-        key = server_key(check_endpoint(endpoint))
+        key = server_key(check_endpoint(endpoint))  # before there is a socket to close
         socket = self._context.socket(zmq.DEALER)
         for option, value in (
             (zmq.LINGER, 0),
@@ -191,6 +191,23 @@ class Client:
         until = time.monotonic() + duration_s
         self._step(0)
         while time.monotonic() < until:
+            self._step(TICK_MS)
+
+    def await_pong(self, service: Service, timeout_s: float = 2.0) -> None:
+        """Ask for a first sign of progress and wait for it.
+
+        Raises:
+            DeadlineError: none came in time.
+            GlasshouseError: the service is lost.
+        """
+        until = time.monotonic() + timeout_s
+        service.session.ping(time.monotonic())
+        self._flush(service)
+        while service.pong is None:
+            if service.session.error is not None:
+                raise service.session.error
+            if time.monotonic() > until:
+                raise DeadlineError(f"{service.session.endpoint} did not answer PING in time")
             self._step(TICK_MS)
 
     def disconnect(self, service: Service) -> None:

@@ -104,16 +104,30 @@ def is_abandoned(path: Path) -> bool:
     return False
 
 
+def registration_path(endpoint: str) -> Path | None:
+    """The file that lets others find a service (`registry.py`); None outside the runtime folder."""
+    path = socket_path(endpoint)
+    if path is None or path.suffix != ".sock" or path.parent != runtime_dir():
+        return None
+    return path.with_suffix(".json")
+
+
 def remove_socket(endpoint: str) -> None:
-    """Remove the file of an `ipc://` endpoint whose service has ended; others need nothing."""
+    """Remove the files of an `ipc://` endpoint whose service has ended; others need nothing."""
     path = socket_path(endpoint)
     if path is not None:
+        registration = registration_path(endpoint)
+        if registration is not None:
+            registration.unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
 
 def sweep() -> list[Path]:
-    """Remove the sockets that killed services left in the runtime folder; returns them."""
+    """Remove what killed services left in the runtime folder; returns their sockets."""
     left = [path for path in runtime_dir().glob("*.sock") if is_abandoned(path)]
     for path in left:
         path.unlink(missing_ok=True)
+    for path in runtime_dir().glob("*.json"):
+        if not path.with_suffix(".sock").exists():  # it appears after its socket
+            path.unlink(missing_ok=True)
     return left

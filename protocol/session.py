@@ -56,6 +56,7 @@ from protocol.tensors import Array, Slot, TensorRef, read_tensor
 
 PING_EVERY_S = 0.5
 SILENCE_S = 20.0  # a service answers PING while it computes, so silence this long is loss
+AWAY_S = 5.0  # who did not listen for so long cannot call the other side silent
 BUSY_RETRY_S = 0.05
 
 ANSWER: dict[type[Method], type[Result]] = {
@@ -143,12 +144,13 @@ class Session:
     strays: int = 0
     _pending: dict[bytes, Pending] = field(default_factory=dict)
     _heard_at: float = 0.0
+    _ticked_at: float = 0.0
     _pinged_at: float = 0.0
     _nonce: int = 0
 
     def start(self, now: float) -> None:
         """Say HELLO."""
-        self._heard_at = self._pinged_at = now
+        self._heard_at = self._pinged_at = self._ticked_at = now
         self._send(
             Hello(
                 lowest_version=PROTOCOL_VERSION,
@@ -247,6 +249,9 @@ class Session:
                 self.outbox.append(encode(pending.request, pending.frames))
         if self.welcome is None or self.error is not None:
             return
+        if now - self._ticked_at > AWAY_S:  # this side slept, computed or was suspended
+            self._heard_at = now
+        self._ticked_at = now
         if now - self._heard_at > SILENCE_S:
             self.fail(
                 ServiceLostError(
@@ -255,9 +260,13 @@ class Session:
                 )
             )
         elif now - self._pinged_at >= PING_EVERY_S:
-            self._pinged_at = now
-            self._nonce += 1
-            self._send(Ping(nonce=self._nonce))
+            self.ping(now)
+
+    def ping(self, now: float) -> None:
+        """Ask for a sign of progress."""
+        self._pinged_at = now
+        self._nonce += 1
+        self._send(Ping(nonce=self._nonce))
 
     def give_up(self, waited_s: float) -> None:
         """End a greeting that nobody answered."""

@@ -5,6 +5,8 @@ A row names the role and where the weights are; the weights say their architectu
 path to a safetensors file can stand for a name.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +31,7 @@ class Model:
     """
 
     name: str
-    role: "Role"
+    role: Role
     weights: str
     about: str
     batch_rows: int = 16
@@ -80,7 +82,7 @@ def bundled_weights() -> Path:
     return Path(next(iter(spec.submodule_search_locations)), "weights")
 
 
-def find_model(name: str, role: "Role") -> Model:
+def find_model(name: str, role: Role) -> Model:
     """The model that a user named, by catalogue name or by path.
 
     Raises:

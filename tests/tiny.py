@@ -14,10 +14,10 @@ RESOLUTION = 16
 Z_DIM = 8
 
 
-def save_generator(path: Path, seed: int = 0) -> Path:
+def save_generator(path: Path, seed: int = 0, z_dim: int = Z_DIM) -> Path:
     torch.manual_seed(seed)
     config = GeneratorConfig(
-        RESOLUTION, Z_DIM, 16, mapping_layers=2, channel_base=256, channel_max=16
+        RESOLUTION, z_dim, 16, mapping_layers=2, channel_base=256, channel_max=16
     )
     tensors = Generator(config).state_dict()
     save_checkpoint(path, "stylegan2-generator", dataclasses.asdict(config), tensors, {})

@@ -96,19 +96,28 @@ class LocalService:
 
     def _failure(self) -> GlasshouseError:
         code = self.process.returncode
-        said = [line for line in self._log_lines() if line.startswith("service: ")]
-        cls = next((c for c in BY_CODE.values() if c.exit_code == code), ServiceError)
-        if said and code > 0:
-            return cls(
-                f"the {self.spec.role} could not start: {said[-1].removeprefix('service: ')}"
-            )
-        return ServiceError(f"{self.gone()} (it was still starting)")
+        return start_failure(self.spec.role, code, self.log_path) or ServiceError(
+            f"{self.gone()} (it was still starting)"
+        )
 
-    def _log_lines(self) -> list[str]:
-        try:
-            return self.log_path.read_text(errors="replace").splitlines()
-        except OSError:
-            return []
+
+def service_command(spec: ServiceSpec, endpoint: str) -> list[str]:
+    """The command that starts a service."""
+    command = [sys.executable, "-P", "-m", "services", spec.role, "--model", spec.model]
+    return [*command, "--bind", endpoint, "--device", spec.device, "--threads", str(spec.threads)]
+
+
+def start_failure(role: Role, code: int, log_path: Path) -> GlasshouseError | None:
+    """Why a service ended before it was ready, if its log says so."""
+    try:
+        lines = log_path.read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    said = [line for line in lines if line.startswith("service: ")]
+    if not said or code <= 0:
+        return None
+    cls = next((c for c in BY_CODE.values() if c.exit_code == code), ServiceError)
+    return cls(f"the {role} could not start: {said[-1].removeprefix('service: ')}")
 
 
 class LocalLauncher:
@@ -142,8 +151,7 @@ class LocalLauncher:
         """
         endpoint = new_endpoint(spec.role)
         log_path = self._log_path(spec.role)
-        command = [sys.executable, "-P", "-m", "services", spec.role, "--model", spec.model]
-        command += ["--bind", endpoint, "--device", spec.device, "--threads", str(spec.threads)]
+        command = service_command(spec, endpoint)
         try:
             with log_path.open("ab") as log:
                 process = subprocess.Popen(  # noqa: S603 # our own command, no shell

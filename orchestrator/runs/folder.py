@@ -10,20 +10,25 @@
 | `front-*.png`           | with two objectives: the front's knee and its two ends             |
 | `populations/000060.npz`| genomes and objectives, for people's own notebooks                 |
 | `logs/generator.log`    | what each service of the run's own said                            |
+| `journal.sqlite`        | what resuming needs (`journal.py`)                                 |
+| `lock`                  | held by the process that grows the run                             |
+| `swaps/`                | wishes for other models, until they are answered (`swaps.py`)      |
 
-The journal, which resuming needs, lies in the same folder and is not written here. Every file but
-`events.jsonl` appears whole or not at all. Whatever the disk refuses becomes a StorageError of one
-sentence. Nothing is ever pickled.
+Every file but the journal and `events.jsonl` appears whole or not at all. Whatever the disk refuses
+becomes a StorageError of one sentence. Nothing is ever pickled.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import fcntl
 import io
 import platform
 import re
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,7 +40,7 @@ from orchestrator.runs.storage import append_line, link, storing, to_json, write
 from protocol.errors import BadRequestError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -43,6 +48,8 @@ if TYPE_CHECKING:
 Status = Literal["running", "done", "stopped", "failed"]
 
 LATEST = "latest"
+LOOK_S = 0.5
+"""Who looks whether a run lives holds its lock for an instant; a run waits so long for that."""
 REPLAY_DEPENDS_ON = ("glasshouse", "numpy", "pymoo", "cma")
 """Distributions whose versions decide whether a replay gives the same genomes."""
 
@@ -154,10 +161,57 @@ class RunFolder:
             BadRequestError: `run.json` is damaged.
             StorageError: it cannot be read or written.
         """
-        run = self.read_run()
-        resumed = [*run.get("resumed", ()), _now()]
-        ended = {"status": "running", "exit_code": None, "finished": None}
-        self._write_run({**run, **ended, "resumed": resumed})
+        resumed = [*self.read_run().get("resumed", ()), _now()]
+        self.update(status="running", exit_code=None, finished=None, resumed=resumed)
+
+    def update(self, **changes: object) -> None:
+        """Replace entries of `run.json`.
+
+        Raises:
+            BadRequestError: `run.json` is damaged.
+            StorageError: it cannot be read or written.
+        """
+        self._write_run({**self.read_run(), **changes})
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only process that grows this run; the kernel lets go when the process ends.
+
+        Raises:
+            BadRequestError: another process grows it.
+            StorageError: the lock cannot be made.
+        """
+        path = self.path / "lock"
+        with storing("lock a run", path):
+            file = path.open("ab")
+        with file:
+            until = time.monotonic() + LOOK_S
+            while not (locked := _locked(file.fileno())) and time.monotonic() < until:
+                time.sleep(LOOK_S / 10)
+            if not locked:
+                raise BadRequestError(
+                    f"{self.path} is being grown by another process; wait for it, or stop it "
+                    "with Ctrl-C in its terminal"
+                )
+            yield
+
+    @property
+    def alive(self) -> bool:
+        """Whether a process grows this run now."""
+        try:
+            with (self.path / "lock").open("rb") as file:
+                return not _locked(file.fileno())
+        except OSError:
+            return False
+
+    def events(self) -> list[dict[str, Any]]:
+        """The lines of `events.jsonl`; those that are damaged are left out."""
+        found = []
+        with contextlib.suppress(OSError):
+            for line in (self.path / "events.jsonl").read_bytes().splitlines():
+                with contextlib.suppress(msgspec.MsgspecError):
+                    found.append(msgspec.json.decode(line, type=dict[str, Any]))
+        return found
 
     def append_event(self, event: Mapping[str, Any]) -> None:
         """Add one line to `events.jsonl`, there for other programs at once.
@@ -244,6 +298,15 @@ class RunFolder:
 
     def _write_run(self, run: Mapping[str, Any]) -> None:
         write_whole(self.path / "run.json", to_json(run, indent=2) + b"\n")
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock of an open file, if nobody has it; closing the file gives it back."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _claim(root: Path) -> Path:

@@ -1,8 +1,9 @@
 """sep-CMA-ES (Ros and Hansen 2008) through `cma`: the default for spaces of real numbers.
 
 A diagonal covariance, linear in the genome's size. The first `start` batches are random; their best
-genome becomes the mean, and from then on every batch is a sample of the adapted normal distribution. The
-survivors are the last batch: this search has no elite, the journal keeps what was best.
+genome becomes the mean, and from then on every batch is a sample of the adapted normal
+distribution. The survivors are the last batch: this search has no elite, the journal keeps what was
+best.
 
 `cma` reads and changes global state in four places, each closed here: it draws from `np.random`
 (own `randn`), seeds it (`seed` NaN), checks step-size samples at random (`check_consistency`), and
@@ -50,6 +51,12 @@ class SepCmaEs(Algorithm):
         ranks[order] = np.arange(len(order))
         self._strategy.tell(self._solutions, ranks.tolist())
         return told
+
+    def _relearn(self, rescored: Population) -> Population:
+        if self._strategy is None:  # the values so far were another model's
+            row = int(np.argmin(rescored.objectives[:, 0]))
+            self._best = (rescored.objectives[row, 0], rescored.genomes[row])
+        return rescored
 
     def _start(self, mean: npt.NDArray[np.float32]) -> Any:
         """A strategy around `mean`, (size,) float32, that shares nothing with the process."""

@@ -219,7 +219,7 @@ def _service_cells(service: ServiceStatus, *, wide: bool) -> list[Text]:
     cells = [
         Text(printable(service.role)),
         Text(printable(service.model)),
-        Text(f"● {service.state}", STATE_STYLES.get(service.state, "")),
+        Text(f"● {service.state}{' shared' * service.shared}", STATE_STYLES.get(service.state, "")),
         Text(str(service.queue_rows)),
         Text(f"{service.batch_ms:.1f}" if timed else "-"),
         Text(f"{service.batch_p95_ms:.1f}" if timed else "-"),

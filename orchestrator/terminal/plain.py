@@ -132,7 +132,8 @@ def _service_news(before: Sequence[ServiceStatus], after: Sequence[ServiceStatus
         old = known.get((service.role, service.endpoint))
         if old != service.state and {old, service.state} != {"ready", "busy"}:
             words = ("service", service.role, service.model, "is", service.state, service.endpoint)
-            lines.append(" ".join(word for word in words if word))
+            shared = "(shared)" if service.shared else ""
+            lines.append(" ".join(word for word in (*words, shared) if word))
     return lines
 
 

@@ -38,6 +38,7 @@ class ServiceStatus:
         batch_p95_ms: 95th percentile of the same.
         rows: rows answered so far.
         digest: the model's digest, hexadecimal.
+        shared: whether it was there before the run and stays after it.
     """
 
     role: str
@@ -49,6 +50,7 @@ class ServiceStatus:
     batch_p95_ms: float = 0.0
     rows: int = 0
     digest: str = ""
+    shared: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

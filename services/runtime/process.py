@@ -1,7 +1,8 @@
 """A service as a process: how it starts, says READY, and ends.
 
-One line on stdout says that it serves: `READY model=NAME digest=DIGEST endpoint=ENDPOINT`. SIGTERM
-and SIGINT drain it: what is queued is answered, clients get BYE, the socket file goes, exit code 0.
+One line on stdout says that it serves: `READY model=NAME digest=DIGEST endpoint=ENDPOINT`; a file
+in the runtime folder lets the user's other processes find it (`protocol/registry.py`). SIGTERM and
+SIGINT drain it: what is queued is answered, clients get BYE, its files go, exit code 0.
 A service that belongs to a parent (`--owned`) ignores SIGINT, which a terminal sends to everybody,
 and watches its stdin: when the parent is gone, however it ended, the pipe closes and so does the
 service.
@@ -28,6 +29,7 @@ from protocol.endpoints import (
 from protocol.errors import ConfigError
 from protocol.messages import Role as RoleName
 from protocol.messages import ScorerInfo
+from protocol.registry import Registration, model_key, register
 
 if TYPE_CHECKING:
     from services.runtime.role import Role
@@ -145,6 +147,8 @@ def _serve(options: ServeOptions, endpoint: str, incarnation: str) -> None:
     if not options.owned:
         signal.signal(signal.SIGINT, lambda *_: server.drain("told to stop"))
     info = role.info
+    name, digest, device = model_key(options.model), info.digest, info.device
+    register(endpoint, Registration(options.role, name, digest, device, options.owned))
     print(f"READY model={info.model} digest={info.digest} endpoint={server.endpoint}", flush=True)  # noqa: T201 # read by the parent
     server.run()
 

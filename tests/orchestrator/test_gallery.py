@@ -1,12 +1,16 @@
 """Individuals keep the very picture that was scored; diversity is what it says."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from orchestrator.evaluation.evaluator import Evaluation
 from orchestrator.gallery import Gallery, diversity
+from orchestrator.runs.history import History, Plan
+from orchestrator.runs.journal import Conditions, Step
+from protocol.latent import LatentSpace, Segment
 
 
 def evaluation(count: int, seed: int = 0) -> Evaluation:
@@ -24,25 +28,48 @@ def genomes(count: int) -> np.ndarray:
     return np.arange(count * 3, dtype=np.float32).reshape(count, 3)
 
 
+def history(rows: np.ndarray, found: Evaluation) -> History:
+    space = LatentSpace("z", (Segment("z", "real", 3, -99, 99, "uniform"),))
+    past = History(Plan("random", len(rows), 1, 0, {}))
+    past.begin(Conditions("a car", space, 1.0, ()))
+    past.algorithm.ask()
+    step = Step(
+        "generation",
+        1,
+        Conditions("a car", space, 1.0, ()),
+        rows,
+        found.objectives(1),
+        found.similarity,
+        found.realism,
+        0.5,
+    )
+    past._algorithm._asked = rows  # type: ignore[union-attr] # as if it had asked for these
+    past.take(step)
+    return past
+
+
 def test_pictures_stay_with_their_genomes() -> None:
     gallery, found, rows = Gallery(), evaluation(6), genomes(6)
-    gallery.add(rows, found, 1)
-    kept = gallery.keep(rows[[4, 1]])
-    assert [individual.similarity for individual in kept] == list(found.similarity[[4, 1]])
-    np.testing.assert_array_equal(kept[0].image, found.images[4])
-    gallery.add(rows[:1], evaluation(1, seed=2), 2)
-    assert [one.generation for one in gallery.keep(rows[[1, 0]])] == [1, 2]
+    gallery.add(rows, found)
+    past = history(rows, found)
+    chosen = gallery.individuals(list(rows[[4, 1]]), past)
+    assert [one.score.similarity for one in chosen] == list(found.similarity[[4, 1]])
+    np.testing.assert_array_equal(chosen[0].image, found.images[4])
+    gallery.keep(list(rows[[4, 1]]))
+    with pytest.raises(KeyError):
+        gallery.individuals(list(rows[:1]), past)
+    newer = evaluation(1, seed=2)
+    gallery.add(rows[:1], newer)
+    (one,) = gallery.individuals(list(rows[:1]), past)
+    np.testing.assert_array_equal(one.image, newer.images[0])
 
 
 @given(st.integers(2, 9), st.integers(0, 99))
 def test_diversity_is_the_mean_pairwise_distance(count: int, seed: int) -> None:
-    found = evaluation(count, seed)
-    individuals = Gallery().add(genomes(count), found, 1)
-    pairs = [
-        1 - float(found.embeddings[i] @ found.embeddings[j]) for i in range(count) for j in range(i)
-    ]
-    np.testing.assert_allclose(diversity(individuals), np.mean(pairs), atol=1e-5)
-    assert diversity(individuals[:1]) == 0
+    found = evaluation(count, seed).embeddings
+    pairs = [1 - float(found[i] @ found[j]) for i in range(count) for j in range(i)]
+    np.testing.assert_allclose(diversity(found), np.mean(pairs), atol=1e-5)
+    assert diversity(found[:1]) == 0
 
 
 @given(arrays.arrays(np.float64, 5, elements=st.floats(-800, 800)))

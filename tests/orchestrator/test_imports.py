@@ -39,6 +39,8 @@ def test_packages_know_only_whom_they_may(package: str) -> None:
     [
         (["orchestrator", "--help"], {"torch", "numpy", "pymoo", "zmq", "PIL"}),
         (["orchestrator", "run", "--help"], {"torch", "numpy", "pymoo", "zmq", "PIL"}),
+        (["orchestrator", "swap", "--help"], {"torch", "numpy", "pymoo", "zmq", "PIL"}),
+        (["orchestrator", "services", "--help"], {"torch", "numpy", "pymoo", "zmq", "PIL"}),
         (["orchestrator", "algorithms"], {"torch", "pymoo", "cma"}),
         (["services", "--help"], {"torch", "numpy", "zmq"}),
         (["services", "models"], {"torch", "numpy"}),

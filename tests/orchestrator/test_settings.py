@@ -3,12 +3,13 @@
 import shlex
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from orchestrator import run as run_module
+from orchestrator import begin
 from orchestrator.cli import app
 from orchestrator.settings import RunSettings
 from protocol.errors import BadRequestError, ConfigError
@@ -18,6 +19,7 @@ prompts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, ma
 )
 
 
+@hypothesis.settings(deadline=None)  # the first imports the command line
 @given(prompts, st.integers(0, 2**31), st.integers(1, 500), st.floats(0.1, 2), st.booleans())
 def test_the_recorded_command_gives_the_same_settings(
     prompt: str, seed: int, population: int, psi: float, plain: bool
@@ -42,7 +44,7 @@ def test_the_recorded_command_gives_the_same_settings(
         raise Caught
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module, "Run", catch)
+        patch.setattr(begin, "new_run", catch)
         outcome = CliRunner().invoke(app, shlex.split(settings.command())[1:])
     assert isinstance(outcome.exception, Caught), outcome.output
     assert found == [settings]

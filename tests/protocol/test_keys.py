@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.keys import app
+from orchestrator.commands.keys import app
 from protocol import keys
 from protocol.client import Client
 from protocol.errors import BadRequestError, ConfigError

@@ -149,12 +149,28 @@ def test_silence_is_loss_and_busy_is_not() -> None:
     pending = session.submit(TEXT, (), 1.0, 1000.0)
     session.tick(PING_EVERY_S + 1)
     assert any(isinstance(message, Ping) for message in sent(session))
-    session.receive(pong(), SILENCE_S)
-    session.tick(SILENCE_S * 1.9)
-    assert not pending.done
-    session.tick(SILENCE_S * 2.1)
+    for second in range(2, 42):
+        if second == SILENCE_S:
+            session.receive(pong(), second)
+        assert not pending.done
+        session.tick(second)
     with pytest.raises(ServiceLostError, match="silent"):
         pending.answer()
+
+
+def test_who_was_away_does_not_call_the_other_side_silent() -> None:
+    """Loading models, a long replay, a suspended laptop: nobody asked, so nobody answered."""
+    session = greeted()
+    pending = session.submit(TEXT, (), 1.0, 9000.0)
+    session.tick(2.0)
+    session.tick(600.0)
+    assert session.error is None
+    assert any(isinstance(message, Ping) for message in sent(session))
+    for second in range(601, 600 + int(SILENCE_S)):
+        session.tick(second)
+    assert not pending.done
+    session.tick(600.0 + SILENCE_S + 1)
+    assert isinstance(pending.error, ServiceLostError)
 
 
 def test_another_incarnation_is_loss() -> None:

@@ -16,7 +16,7 @@ KeyArgument = Annotated[str, typer.Argument(help="A public key, 64 hex digits.")
 
 @app.command()
 def new(
-    replace: Annotated[bool, typer.Option("--replace", help="Throw the old key away.")] = False,  # noqa: FBT002 # typer reads flags from defaults
+    replace: Annotated[bool, typer.Option("--replace", help="Throw the old key away.")] = False,
 ) -> None:
     """Make your key on this machine, and print its public half."""
     typer.echo(keys.new_identity(replace=replace).public.hex())

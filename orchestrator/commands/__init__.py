@@ -1,0 +1,1 @@
+"""What the commands do; `cli.py` gives them their names. Nothing heavy is imported on top."""

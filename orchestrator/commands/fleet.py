@@ -1,0 +1,151 @@
+"""`up`, `down`, `ps` and `services`: the commands of services that stay."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.commands.options import JsonOption
+from protocol.errors import BadRequestError, ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from protocol.registry import Registered
+
+ROLES = ("generator", "clip", "discriminator")
+BUNDLED = ("mini-car", "mini-clip", "mini-car-discriminator")
+
+services = typer.Typer(help="Look after single services that stay.", no_args_is_help=True)
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SERVICE]...", help="Roles, names or beginnings of names; all without."
+    ),
+]
+OneName = Annotated[str, typer.Argument(metavar="SERVICE", help="A name, or how it begins.")]
+
+
+def up(
+    generator: Annotated[
+        list[str] | None, typer.Option(help="A generator to serve; may be repeated.")
+    ] = None,
+    clip: Annotated[list[str] | None, typer.Option(help="A CLIP to serve.")] = None,
+    discriminator: Annotated[
+        list[str] | None, typer.Option(help="A discriminator to serve.")
+    ] = None,
+    replicas: Annotated[int, typer.Option(min=1, max=64, help="How many of each.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda:N.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads of each; 0 for all.")] = 0,
+) -> None:
+    """Start services that stay, and that every run shares; the bundled models if none is named.
+
+    orchestrator up
+
+    orchestrator up --clip mini-clip --replicas 2
+    """
+    from orchestrator.fleet.lasting import up as start
+    from orchestrator.fleet.launcher import ServiceSpec
+
+    named = dict(zip(ROLES, (generator, clip, discriminator), strict=True))
+    if not any(named.values()):
+        named = {role: [model] for role, model in zip(ROLES, BUNDLED, strict=True)}
+    wanted = [
+        ServiceSpec(role, model, device, threads)  # type: ignore[arg-type] # one of the roles
+        for role, models in named.items()
+        for model in models or ()
+    ]
+    before, started = start(wanted, replicas, _said_once())
+    for one in before:
+        print(f"{one.name} is up already: {one.registration.model} at {one.endpoint}")
+    for one in started:
+        print(f"{one.name} is up: {one.registration.model} at {one.endpoint}")
+
+
+def down(
+    names: Names = None,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=0.0, help="Seconds before it is killed.")
+    ] = 35.0,
+) -> None:
+    """End services that stay; what they hold is answered first.
+
+    orchestrator down
+
+    orchestrator down clip
+    """
+    from orchestrator.fleet.lasting import find, remove_leftovers
+
+    _end(find(names or []), timeout_s)
+    if not names:
+        remove_leftovers()
+
+
+def ps(json: JsonOption = False) -> None:
+    """List this user's living services, those of runs included."""
+    from orchestrator.fleet.status import look, table
+    from orchestrator.runs.storage import to_json
+
+    seen = look()
+    print(to_json(seen, indent=2).decode() if json else table(seen))
+
+
+@services.command()
+def ping(name: OneName) -> None:
+    """Ask one service how it is; exit code 0 if it is ready or busy."""
+    from orchestrator.fleet.status import look, table
+
+    seen = look([_one(name)])
+    print(table(seen))
+    if seen[0].state not in {"ready", "busy"}:
+        raise typer.Exit(ServiceError.exit_code)
+
+
+@services.command()
+def drain(
+    name: OneName, timeout_s: Annotated[float, typer.Option("--timeout", min=0.0)] = 35.0
+) -> None:
+    """Let one service answer what it holds, and end it."""
+    _end([_one(name)], timeout_s)
+
+
+@services.command()
+def logs(name: OneName) -> None:
+    """Print what one service said."""
+    from orchestrator.fleet.lasting import read_log
+
+    print(read_log(name), end="")
+
+
+def _end(chosen: "Sequence[Registered]", timeout_s: float) -> None:
+    from orchestrator.fleet.lasting import down as end
+
+    killed = {one.name for one in end(chosen, timeout_s)}
+    for one in chosen:
+        how = "was killed, because it did not leave in time" if one.name in killed else "is down"
+        print(f"{one.name} {how}")
+    if not chosen:
+        print("no service was up")
+
+
+def _one(name: str) -> "Registered":
+    from orchestrator.fleet.lasting import find
+
+    found = find([name], owned=True)
+    if len(found) > 1:
+        names = ", ".join(one.name for one in found)
+        raise BadRequestError(f"'{name}' means {len(found)} services; name one: {names}")
+    return found[0]
+
+
+def _said_once() -> "Callable[[Sequence[str]], None]":
+    """Says once which services are being waited for."""
+    said: set[str] = set()
+
+    def say(slow: "Sequence[str]") -> None:
+        for name in set(slow) - said:
+            print(f"{name} is starting", file=sys.stderr)
+        said.update(slow)
+
+    return say

@@ -1,0 +1,96 @@
+"""What a run keeps for people: grids, the best picture with its recipe, the last population."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from orchestrator.course import Course
+from orchestrator.gallery import Individual
+from orchestrator.runs import RunFolder
+from orchestrator.runs.journal import Lineage
+from orchestrator.search import knee_and_extremes
+from orchestrator.settings import RunSettings
+
+
+class Keeper:
+    """Writes the pictures of one run.
+
+    Args:
+        folder: where.
+        settings: of the run, for recipes.
+        course: its search.
+
+    Attributes:
+        settings: of the run; a swap changes them.
+    """
+
+    def __init__(self, folder: RunFolder, settings: RunSettings, course: Course) -> None:
+        self._folder = folder
+        self.settings = settings
+        self._course = course
+
+    def generation(self) -> None:
+        """The newest grid; now and then it stays, and the best picture is saved."""
+        number = self._course.history.generation
+        keep = number == 1 or number % self.settings.save_every == 0
+        self._save_grid(keep=keep)
+        if keep:
+            self.best()
+
+    def end(self) -> None:
+        """The last population, the best picture, and with two objectives the front's ends."""
+        history = self._course.history
+        population = history.algorithm.population
+        self._save_grid(keep=True)
+        self._folder.save_population(history.generation, population.genomes, population.objectives)
+        self.best()
+        if history.plan.objectives > 1:
+            picks = knee_and_extremes(population.objectives)
+            rows = {"knee": picks.knee, "best-match": picks.first, "most-real": picks.second}
+            individuals = self._course.individuals()
+            for name, row in rows.items():
+                self._save(f"front-{name}", individuals[row])
+
+    def best(self, name: str = "best") -> None:
+        """The champion, under that name."""
+        self._save(name, self._course.champion())
+
+    def _save_grid(self, *, keep: bool) -> None:
+        images = np.stack([one.image for one in ranked(self._course.individuals())])
+        self._folder.save_grid(images, self._course.history.generation, keep=keep)
+
+    def _save(self, name: str, individual: Individual) -> None:
+        self._folder.save_picture(name, individual.image, self._recipe(individual))
+
+    def _recipe(self, individual: Individual) -> dict[str, object]:
+        """All that is needed to draw this picture again."""
+        settings, score = self.settings, individual.score
+        conditions = self._course.history.conditions
+        if conditions is None:
+            raise RuntimeError("nothing was scored yet")
+        return {
+            "prompt": conditions.prompt,
+            "command": command(settings, self._course.lineage),
+            "seed": settings.seed,
+            "algorithm": settings.algorithm,
+            "parameters": dict(settings.parameters),
+            "generation": score.generation,
+            "similarity": score.similarity,
+            "realism": score.realism,
+            "space": conditions.space.name,
+            "truncation_psi": conditions.truncation_psi,
+            "models": conditions.models,
+            "genome": [float(gene) for gene in individual.genome],
+        }
+
+
+def command(settings: RunSettings, lineage: Lineage | None) -> str:
+    """The command that grows this run again."""
+    if lineage is None:
+        return settings.command()
+    return settings.fork_command(lineage.parent, lineage.generation)
+
+
+def ranked(individuals: Sequence[Individual]) -> list[Individual]:
+    """Most similar first."""
+    return sorted(individuals, key=lambda individual: -individual.score.similarity)

@@ -1,0 +1,154 @@
+"""What runs there are and how they went, read from their folders alone.
+
+Everything is read as data that somebody else may have written: a damaged folder is listed as such,
+and a command from a picture is taken apart and quoted again before it is shown.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.runs.folder import RunFolder
+from orchestrator.runs.pictures import read_recipe
+from orchestrator.terminal.snapshot import printable
+from protocol.errors import BadRequestError, GlasshouseError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run in one line.
+
+    Attributes:
+        name: of its folder.
+        folder: its path.
+        status: running, done, stopped, failed; `killed` when it says running but nobody grows it;
+            `damaged` when it cannot be read.
+        prompt: what it looks for.
+        algorithm: how.
+        generator: with which model.
+        generation: the newest that it told of.
+        generations: how many it is to grow.
+        best: highest similarity so far, since the last swap; None before the first generation.
+        started: when, ISO 8601.
+        parent: folder of the run that it was forked from.
+    """
+
+    name: str
+    folder: str
+    status: str
+    prompt: str = ""
+    algorithm: str = ""
+    generator: str = ""
+    generation: int = 0
+    generations: int = 0
+    best: float | None = None
+    started: str = ""
+    parent: str = ""
+
+
+def summaries(root: Path) -> list[Summary]:
+    """Every run in a folder of run folders, oldest first.
+
+    Raises:
+        BadRequestError: there is no such folder.
+    """
+    if not root.is_dir():
+        raise BadRequestError(f"{root} is no folder of runs; name one, or start: orchestrator run")
+    paths = [path.parent for path in root.glob("*/run.json") if not path.parent.is_symlink()]
+    return [summary(path) for path in sorted(paths)]
+
+
+def summary(path: Path) -> Summary:
+    """One run; never fails."""
+    folder = RunFolder(path)
+    try:
+        run = folder.read_run()
+        return _summary(folder, run)
+    except (GlasshouseError, AttributeError, TypeError, ValueError):
+        return Summary(path.name, str(path), "damaged")
+
+
+def _summary(folder: RunFolder, run: dict[str, Any]) -> Summary:
+    settings, events = run.get("settings") or {}, folder.events()
+    told = [event for event in events if event.get("event") == "generation"]
+    status = str(run.get("status"))
+    swaps = [index for index, event in enumerate(events) if event.get("event") == "swap"]
+    since = events[swaps[-1] + 1 :] if swaps else events
+    best = [event["best"] for event in since if isinstance(event.get("best"), float)]
+    return Summary(
+        name=folder.path.name,
+        folder=str(folder.path),
+        status="killed" if status == "running" and not folder.alive else status,
+        prompt=str(settings.get("prompt", "")),
+        algorithm=str(settings.get("algorithm", "")),
+        generator=str(settings.get("generator", "")),
+        generation=int(told[-1].get("generation", 0)) if told else 0,
+        generations=int(settings.get("generations", 0)),
+        best=max(best) if best else None,
+        started=str(run.get("started") or ""),
+        parent=str((run.get("lineage") or {}).get("parent", "")),
+    )
+
+
+def table(found: list[Summary]) -> str:
+    """For people, one line a run."""
+    if not found:
+        return "no run yet"
+    lines = []
+    for one in found:
+        best = "-" if one.best is None else f"{one.best:.3f}"
+        steps = f"{one.generation}/{one.generations}"
+        words = f"{one.name[:48]:48}  {one.status:8}  {steps:>9}  {best:>6}  {one.algorithm:6}"
+        lines.append(printable(f"{words}  {one.prompt}"))
+    return "\n".join(lines)
+
+
+def details(path: Path) -> list[str]:
+    """All that `orchestrator show` says of one run.
+
+    Raises:
+        GlasshouseError: it is no run, or damaged.
+    """
+    folder = RunFolder.open(path)
+    run, one = folder.read_run(), summary(folder.path)
+    best = "-" if one.best is None else f"{one.best:.3f}"
+    lines = [
+        f"run          {one.folder}",
+        f"prompt       {one.prompt}",
+        f"status       {one.status}, generation {one.generation} of {one.generations}, best {best}",
+        f"started      {one.started}",
+        f"command      {(run.get('settings') or {}).get('command', '')}",
+    ]
+    lines += [f"forked from  {one.parent}"] * bool(one.parent)
+    for service in run.get("services") or []:
+        role, model, digest = (str(service.get(key)) for key in ("role", "model", "digest"))
+        lines.append(f"{role:12} {model}  {digest}")
+    for event in folder.events():
+        if event.get("event") == "swap":
+            said = [event.get(key) for key in ("role", "model", "generation")]
+            lines.append("swapped      {} for {} after generation {}".format(*said))
+    pictures = [*sorted(folder.path.glob("*.png")), folder.path / "latest.webp"]
+    lines += [f"picture      {picture}" for picture in pictures if picture.exists()]
+    return [printable(line) for line in lines]
+
+
+def recall(picture: Path) -> tuple[str, dict[str, Any]]:
+    """The command that grew a picture, safe to paste into a shell, and the whole recipe.
+
+    Raises:
+        BadRequestError: the picture carries no recipe, or one without such a command.
+        StorageError: it cannot be read.
+    """
+    recipe = read_recipe(picture)
+    try:
+        words = shlex.split(str(recipe.get("command", "")))
+    except ValueError:
+        words = []
+    if words[:2] not in (["orchestrator", "run"], ["orchestrator", "fork"]):
+        raise BadRequestError(f"{picture} does not say which orchestrator command grew it")
+    return shlex.join(printable(word) for word in words), recipe
