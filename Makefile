@@ -36,9 +36,12 @@ check: $(VENV)/.testing ## ruff, mypy and the tests
 slow: $(VENV)/.testing ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-bench: $(VENV)/.installed ## measure: search against random, and the pipeline against one process
+bench: $(VENV)/.installed ## measure: search, pipeline and messaging, each against a rival
 	$(BIN)/python -m benchmarks.search $(ARGS)
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.roundtrip
+	$(BIN)/python -m benchmarks.handoff
+	$(BIN)/python -m benchmarks.sharing
 
 lock: ## resolve the tested versions again (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
