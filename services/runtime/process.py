@@ -8,6 +8,8 @@ and watches its stdin: when the parent is gone, however it ended, the pipe close
 service.
 """
 
+import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -80,7 +82,7 @@ class Parent:
 
 
 def serve(options: ServeOptions) -> None:
-    """Load the model, bind, say READY, and serve until told to leave.
+    """Load the model, bind, say READY, serve until told to leave, and end the process.
 
     Raises:
         GlasshouseError: the model, the device or the endpoint is not to be had.
@@ -95,12 +97,13 @@ def serve(options: ServeOptions) -> None:
         signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
     try:
-        _serve(options, endpoint, incarnation)
-    except _LeaveError:
-        pass
+        with contextlib.suppress(_LeaveError):
+            _serve(options, endpoint, incarnation)
     finally:
         remove_socket(endpoint)
         slots.remove(incarnation)
+    logging.shutdown()
+    os._exit(0)  # taking torch apart would keep whoever waits for seconds
 
 
 def claim_endpoint(endpoint: str) -> str:
