@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import json
 import os
@@ -14,13 +15,21 @@ from orchestrator.runs.storage import append_line, link, storing, to_json, write
 from protocol.errors import StorageError
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """Files of this process may hold 4096 bytes, a limit that root has too."""
+LIMIT = 4096
+
+
+@contextlib.contextmanager
+def small_files() -> Iterator[None]:
+    """Files of this process may hold 4096 bytes, a limit that root has too.
+
+    Only around what is tested: pytest's own output may be going to a longer file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield 4096
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
@@ -45,22 +54,23 @@ def fill(folder: RunFolder) -> None:
         folder.append_event({"generation": generation})
 
 
-def test_a_file_that_cannot_be_finished_leaves_the_old_one(
-    tmp_path: Path, small_files: int
-) -> None:
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     write_whole(path, b"old")
-    with pytest.raises(StorageError, match=r"run\.json: file too large; raise the limit"):
-        write_whole(path, bytes(small_files + 1))
+    with (
+        small_files(),
+        pytest.raises(StorageError, match=r"run\.json: file too large; raise the limit"),
+    ):
+        write_whole(path, bytes(LIMIT + 1))
     assert path.read_bytes() == b"old"
     assert names_in(tmp_path) == ["run.json"]
 
 
-def test_a_line_that_cannot_be_finished_is_left_out_whole(tmp_path: Path, small_files: int) -> None:
+def test_a_line_that_cannot_be_finished_is_left_out_whole(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     append_line(path, b"{}")
-    with pytest.raises(StorageError):
-        append_line(path, bytes(small_files))
+    with small_files(), pytest.raises(StorageError):
+        append_line(path, bytes(LIMIT))
     append_line(path, b"[]")
     assert path.read_bytes() == b"{}\n[]\n"
 
