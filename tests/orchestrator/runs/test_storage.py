@@ -14,7 +14,6 @@ from orchestrator.runs import RunFolder
 from orchestrator.runs.storage import append_line, link, storing, to_json, write_whole
 from protocol.errors import StorageError
 
-
 LIMIT = 4096
 
 
