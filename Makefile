@@ -63,7 +63,7 @@ $(BIN)/python:
 # All else is hash-checked, without dependencies; then what the build of torch needs besides.
 $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
 	@echo "Installing into $(VENV): 1.3 GB, or 5 GB where torch comes with CUDA."
-	-@$(PIP) --no-deps --no-index $(TORCH) 2>/dev/null
+	@$(PIP) --no-deps --no-index $(TORCH) 2>/dev/null || true
 	$(PIP) --no-deps --require-hashes -r requirements.txt
 	$(PIP) torch
 	$(PIP) --no-deps --no-build-isolation --editable .
