@@ -22,7 +22,7 @@ from miniatures.training import (
     Average,
     Job,
     cosine,
-    load_snapshot,
+    resume,
     save_snapshot,
     set_rates,
 )
@@ -79,7 +79,7 @@ def train_clip(job: Job) -> None:
     optimizer = _optimizer(model)
     average = Average(model.network, horizon=200)
     snapshot = job.work / "clip-mini.pt"
-    first = _resume(job, model, optimizer, average)
+    first = resume(snapshot, model.network, optimizer, average, job.device)
     with progress("clip-mini", first, steps) as report:
         for step in range(first, steps):
             set_rates(optimizer, cosine(step, steps))
@@ -88,10 +88,7 @@ def train_clip(job: Job) -> None:
             average.update(model.network, step)
             report(step + 1, loss=loss, hits=hits)
             if (step + 1) % SNAPSHOT_EVERY == 0 or step + 1 == steps:
-                state = {"model": model.network.state_dict(), "average": average.tensors}
-                save_snapshot(
-                    snapshot, {"step": step + 1, "optimizer": optimizer.state_dict(), **state}
-                )
+                save_snapshot(snapshot, model.network, optimizer, average, step + 1)
                 write_clip(job, average.tensors, step + 1)
 
 
@@ -180,13 +177,3 @@ def _optimizer(model: ClipModel) -> torch.optim.Optimizer:
         {"params": others, "peak": PEAK_RATE, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98))
-
-
-def _resume(job: Job, model: ClipModel, optimizer: torch.optim.Optimizer, average: Average) -> int:
-    found = load_snapshot(job.work / "clip-mini.pt", job.device)
-    if found is None:
-        return 0
-    model.network.load_state_dict(found["model"])
-    optimizer.load_state_dict(found["optimizer"])
-    average.tensors = found["average"]
-    return int(found["step"])

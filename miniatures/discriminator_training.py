@@ -21,9 +21,9 @@ from miniatures.training import (
     Average,
     Job,
     cosine,
-    load_snapshot,
     pictures_of,
     pixels_of,
+    resume,
     save_snapshot,
 )
 from services.models.checkpoints import load_checkpoint, save_checkpoint
@@ -91,7 +91,8 @@ def train_discriminator(job: Job) -> None:
     network = Discriminator(CONFIG).to(job.device)
     optimizer = torch.optim.Adam(network.parameters(), lr=PEAK_RATE, betas=(0.9, 0.99))
     average = Average(network, horizon=200)
-    first = _resume(job, network, optimizer, average)
+    snapshot = job.work / "car-discriminator.pt"
+    first = resume(snapshot, network, optimizer, average, job.device)
     drawn = draw_pool(f"{job.seed}/real", min(DRAWINGS, steps * BATCH), generator.config.z_dim)[1]
     made = samples(generator, min(SAMPLES, steps * BATCH), job.seed + 3, job.device)
     with progress("car discriminator", first, steps) as report:
@@ -101,7 +102,7 @@ def train_discriminator(job: Job) -> None:
             average.update(network, step)
             report(step + 1, loss=loss)
             if (step + 1) % SNAPSHOT_EVERY == 0 or step + 1 == steps:
-                _snapshot(job, network, optimizer, average, step + 1)
+                save_snapshot(snapshot, network, optimizer, average, step + 1)
     write_discriminator(job, average.tensors, steps)
 
 
@@ -158,23 +159,3 @@ def _step(
     total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     optimizer.step()
     return loss.item()
-
-
-def _snapshot(
-    job: Job, network: Discriminator, optimizer: torch.optim.Optimizer, average: Average, step: int
-) -> None:
-    state: dict[str, Any] = {"model": network.state_dict(), "average": average.tensors}
-    state["optimizer"] = optimizer.state_dict()
-    save_snapshot(job.work / "car-discriminator.pt", {"step": step, **state})
-
-
-def _resume(
-    job: Job, network: Discriminator, optimizer: torch.optim.Optimizer, average: Average
-) -> int:
-    found = load_snapshot(job.work / "car-discriminator.pt", job.device)
-    if found is None:
-        return 0
-    network.load_state_dict(found["model"])
-    optimizer.load_state_dict(found["optimizer"])
-    average.tensors = found["average"]
-    return int(found["step"])

@@ -26,8 +26,8 @@ from miniatures.training import (
     Average,
     Job,
     cosine,
-    load_snapshot,
     pixels_of,
+    resume,
     save_snapshot,
     set_rates,
 )
@@ -177,7 +177,10 @@ def train_renderer(job: Job) -> dict[str, Tensor]:
     renderer = Renderer(CONFIG).to(job.device)
     optimizer = _optimizer(renderer)
     average = Average(renderer)
-    first = _resume(job, renderer, optimizer, average)
+    snapshot = job.work / "car-renderer.pt"
+    first = resume(snapshot, renderer, optimizer, average, job.device)
+    for group, peak in zip(optimizer.param_groups, RATES.values(), strict=True):
+        group["peak"] = peak  # the recipe's, also where the snapshot has another
     if first >= steps:
         return average.tensors
     pool = draw_pool(f"{job.seed}/car", min(DRAWINGS, steps * BATCH), CONFIG.z_dim)
@@ -193,7 +196,7 @@ def train_renderer(job: Job) -> dict[str, Tensor]:
             average.update(renderer, step)
             report(step + 1, loss=loss.item() if step % 50 == 49 else 0.0)
             if (step + 1) % SNAPSHOT_EVERY == 0 or step + 1 == steps:
-                _snapshot(job, renderer, optimizer, average, step + 1)
+                save_snapshot(snapshot, renderer, optimizer, average, step + 1)
     return average.tensors
 
 
@@ -272,25 +275,3 @@ def _optimizer(renderer: Renderer) -> torch.optim.Optimizer:
             groups["affine" if ".affine." in name else group].append(parameter)
     settings = [{"params": groups[name], "peak": RATES[name]} for name in RATES]
     return torch.optim.Adam(settings, lr=1e-3, betas=(0.9, 0.99))
-
-
-def _snapshot(
-    job: Job, renderer: Renderer, optimizer: torch.optim.Optimizer, average: Average, step: int
-) -> None:
-    state: dict[str, Any] = {"model": renderer.state_dict(), "average": average.tensors}
-    state["optimizer"] = optimizer.state_dict()
-    save_snapshot(job.work / "car-renderer.pt", {"step": step, **state})
-
-
-def _resume(
-    job: Job, renderer: Renderer, optimizer: torch.optim.Optimizer, average: Average
-) -> int:
-    found = load_snapshot(job.work / "car-renderer.pt", job.device)
-    if found is None:
-        return 0
-    renderer.load_state_dict(found["model"])
-    optimizer.load_state_dict(found["optimizer"])
-    for group, peak in zip(optimizer.param_groups, RATES.values(), strict=True):
-        group["peak"] = peak
-    average.tensors = found["average"]
-    return int(found["step"])

@@ -55,22 +55,6 @@ def set_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
         group["lr"] = group["peak"] * share
 
 
-def save_snapshot(path: Path, content: dict[str, Any]) -> None:
-    """Write a snapshot in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    torch.save(content, draft)
-    draft.replace(path)
-
-
-def load_snapshot(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """The snapshot, or None where there is none."""
-    if not path.exists():
-        return None
-    content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    return content
-
-
 class Average:
     """An exponential moving average of a network's tensors."""
 
@@ -89,6 +73,39 @@ class Average:
                     mine.lerp_(tensor, 1 - keep)
                 else:
                     mine.copy_(tensor)
+
+
+def save_snapshot(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: Average, step: int
+) -> None:
+    """Write in one step what `resume` needs to go on after `step` steps."""
+    content = {
+        "step": step,
+        "model": network.state_dict(),
+        "average": average.tensors,
+        "optimizer": optimizer.state_dict(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".part")
+    torch.save(content, draft)
+    draft.replace(path)
+
+
+def resume(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Average,
+    device: torch.device,
+) -> int:
+    """Take up the snapshot and return its step; 0 where there is none."""
+    if not path.exists():
+        return 0
+    found: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    network.load_state_dict(found["model"])
+    optimizer.load_state_dict(found["optimizer"])
+    average.tensors = found["average"]
+    return int(found["step"])
 
 
 def pixels_of(pictures: Tensor) -> Tensor:
