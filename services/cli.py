@@ -115,8 +115,7 @@ def ping(
 
     with Client("service ping") as client:
         service = client.connect(endpoint, role, timeout_s=timeout_s)  # type: ignore[arg-type] # refused by the service
-        while service.pong is None and service.session.error is None:
-            client.pump(0.05)
+        client.await_pong(service, timeout_s)
         pong = service.pong
         print(f"{service.state} model={service.info.model} queue={pong.queue_rows if pong else 0}")
         if service.state not in {"ready", "busy"}:
