@@ -141,7 +141,7 @@ def assemble(
     """Wait for the members and greet them, those elsewhere first.
 
     Raises:
-        GlasshouseError: one of them cannot start, cannot be reached, or does not fit the others.
+        GlasshouseError: one of them cannot start or cannot be reached.
     """
     for member in members:  # before anybody waits for the others
         member.greet_shared(client, launcher)
@@ -153,9 +153,7 @@ def assemble(
     launcher.wait_ready([member.local for member in members if member.local], keep_talking)
     for member in members:
         member.greet_own(client)
-    ensemble = ensemble_of(members)
-    ensemble.check()
-    return ensemble
+    return ensemble_of(members)
 
 
 def ensemble_of(members: list[Member]) -> Ensemble:
