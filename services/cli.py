@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from protocol.errors import GlasshouseError
+from services.fetching.commands import app as models
 
 app = typer.Typer(
     help="Start a Glasshouse service: one process that holds one model and answers requests.",
@@ -17,6 +18,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(models, name="models")
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="Catalogue name or path to a .safetensors file.")
@@ -93,15 +96,6 @@ def scorer(
 
     about = ScorerInfo(height, width, lower_is_better)
     serve(ServeOptions("scorer", function, bind, owned=owned, scorer=about))
-
-
-@app.command()
-def models() -> None:
-    """List the models that can be served."""
-    from services.catalogue import MODELS
-
-    for model in MODELS:
-        print(f"{model.role:14} {model.name:24} {model.about}")
 
 
 @app.command()

@@ -36,7 +36,9 @@ from protocol.messages import (
     Role,
     Score,
     Scores,
+    Texts,
     Welcome,
+    Write,
 )
 from protocol.tensors import Array, Slot, TensorWriter, read_tensor
 
@@ -210,6 +212,8 @@ class Bench:
     def method(self, rows: Array, writer: TensorWriter) -> Method:
         """The question about these rows."""
         about, tensor = self.welcome.info.about, writer.add(rows)
+        if isinstance(about, GeneratorInfo) and about.writes:
+            return Write(space=about.spaces[0].name, genomes=tensor)
         if isinstance(about, GeneratorInfo):
             return Generate(space=about.spaces[0].name, genomes=tensor)
         return EmbedImages(images=tensor) if isinstance(about, ClipInfo) else Score(images=tensor)
@@ -234,6 +238,8 @@ class Bench:
         match result:
             case Pictures():
                 ref = result.images
+            case Texts():
+                ref = result.texts
             case Embeddings():
                 ref = result.embeddings
             case Scores():

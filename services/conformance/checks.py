@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import msgpack
 import numpy as np
+from msgspec.structs import replace
 
 from protocol.errors import GlasshouseError
 from protocol.frames import MAX_FRAMES, MAX_HEADER_BYTES
@@ -18,6 +19,8 @@ from protocol.messages import (
     Description,
     EmbedImages,
     EmbedTexts,
+    Fetch,
+    Fetched,
     Generate,
     GeneratorInfo,
     Method,
@@ -32,7 +35,7 @@ from protocol.messages import (
     Welcome,
 )
 from protocol.slots import SlotReader
-from protocol.tensors import Array, Pool, Slot, TensorWriter
+from protocol.tensors import Array, Pool, Slot, TensorWriter, read_tensor
 from services.conformance.bench import ROLES, Bench, Violation
 
 Check = Callable[[Bench], None]
@@ -84,6 +87,7 @@ def greets_with_who_it_is(bench: Bench) -> None:
     about = welcome.info.about
     if isinstance(about, GeneratorInfo):
         require(about.spaces, "a generator has no latent space")
+        require(about.writes or about.height * about.width, "its pictures have no pixels")
         for space in about.spaces:
             try:
                 space.check()
@@ -199,11 +203,15 @@ def cancels(bench: Bench) -> None:
     peer, stranger = bench.peer(), bench.peer()
     rows = bench.sample(bench.welcome.info.batch_rows * 2)
     kept, gone = bench.submit(peer, rows), bench.submit(peer, rows)
+    peer.send(Ping(nonce=5))  # its PONG says that both requests were taken before the cancels
+    answered: list[bytes] = []
+    while isinstance(message := peer.receive_any(), Reply):
+        answered.append(message.id)
+    require(isinstance(message, Pong), f"wanted PONG, got {message!r:.300}")
     stranger.send(Cancel(id=kept))
     peer.send(Cancel(id=gone))
     peer.send(Cancel(id=secrets.token_bytes(16)))
     last = bench.submit(peer, rows[:1])
-    answered: list[bytes] = []
     while not {kept, last} <= set(answered):
         answered.append(peer.receive(Reply).id)
     require(answered.count(gone) <= 1, "a cancelled request was answered twice")
@@ -237,8 +245,9 @@ def refuses_slots_it_cannot_read(bench: Bench) -> None:
     """`probe` of a pool that does not exist, and a reference into it."""
     peer = bench.peer()
     pool = Pool(secrets.token_hex(8), bytes(16))
-    result = bench.take(peer, peer.ask(Probe(pool=pool))).result
-    require(result == Probed(readable=False), "it claims to read a pool that does not exist")
+    for endpoint in ("", "nonsense", "ipc:///dev/null", "tcp://203.0.113.1:9"):
+        result = bench.take(peer, peer.ask(Probe(pool=pool, endpoint=endpoint))).result
+        require(result == Probed(readable=False), "it claims to read a pool that does not exist")
     if bench.role != "generator":
         sample = bench.sample(2)
         slot = Slot("uint8", sample.shape, pool.name, 0, 1)
@@ -269,6 +278,28 @@ def leases_slots(bench: Bench) -> None:
             return
         bench.settle(0.1)
     raise Violation("RELEASE did not raise the slot's reuse count")
+
+
+@check
+def hands_over_slots(bench: Bench) -> None:
+    """Where it has a pool: `fetch` gives what a leased slot holds, and nothing else."""
+    if bench.welcome.pool is None:
+        return
+    peer, other, rows = bench.peer(), bench.peer(), bench.sample(2)
+    wanted = bench.answer(peer, rows)
+    reply = bench.take(peer, bench.submit(peer, rows, slots=True))
+    ref = getattr(reply.result, "images", None)
+    if not isinstance(ref, Slot):
+        return  # no slot was free
+    result = bench.take(other, other.ask(Fetch(slot=ref))).result
+    if not isinstance(result, Fetched) or isinstance(result.tensor, Slot):
+        raise Violation("fetch was not answered with what the slot holds")
+    require(same(read_tensor(result.tensor, other.tensors), wanted), "a slot holds something else")
+    other.refused("slot_lost", other.ask(Fetch(slot=replace(ref, count=ref.count + 1))))
+    peer.send(Release(id=reply.id))
+    peer.send(Ping(nonce=1))  # its PONG says that RELEASE was taken before
+    peer.receive(Pong)
+    other.refused("slot_lost", other.ask(Fetch(slot=ref)))
 
 
 def foreign_method(role: Role) -> Method:

@@ -14,6 +14,7 @@ from zmq.utils.monitor import parse_monitor_message
 
 from protocol.errors import ConfigError
 from protocol.keys import Identity, allowed
+from services.runtime.noting import worth_a_line
 
 log = logging.getLogger("service")
 
@@ -74,7 +75,7 @@ class Guard:
             status, user = (b"200", b"OK"), credentials[0].hex().encode()
         else:
             status, user = (b"400", b"unknown key"), b""
-            self._count(f"unknown key from {address.decode(errors='replace')}")
+            self._count("unknown key", f" from {address.decode(errors='replace')}")
         self._zap.send_multipart([version, request_id, *status, user, b""])
 
     def _allowed(self) -> dict[str, str]:
@@ -84,7 +85,8 @@ class Guard:
             log.warning("nobody is let in: %s", error)
             return {}
 
-    def _count(self, reason: str) -> None:
+    def _count(self, reason: str, details: str = "") -> None:
         self.refused[reason] += 1
         total = self.refused.total()
-        log.warning("turned away connection %d: %s", total, reason)
+        if worth_a_line(total):
+            log.warning("turned away connection %d: %s%s", total, reason, details)

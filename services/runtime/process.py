@@ -5,13 +5,16 @@ in the runtime folder lets the user's other processes find it (`protocol/registr
 SIGINT drain it: what is queued is answered, clients get BYE, its files go, exit code 0.
 A service that belongs to a parent (`--owned`) ignores SIGINT, which a terminal sends to everybody,
 and watches its stdin: when the parent is gone, however it ended, the pipe closes and so does the
-service.
+service. The kernel sees to it as well (`PR_SET_PDEATHSIG`), for a model that does not let the
+interpreter run.
 """
 
 import contextlib
+import ctypes
 import logging
 import os
 import secrets
+import select
 import signal
 import sys
 import threading
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from services.runtime.role import Role
 
 ORPHAN_EXIT_S = 3.0
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Parent:
         self._endpoint = endpoint
         self._incarnation = incarnation
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        end_with_parent()
         threading.Thread(target=self._watch, name="death-pipe", daemon=True).start()
 
     def _watch(self) -> None:
@@ -79,6 +84,25 @@ class Parent:
         threading.Event().wait(ORPHAN_EXIT_S)
         slots.remove(self._incarnation)
         os._exit(1)  # the model did not let go in time; nobody is left to tell
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process some seconds after its parent, whatever it is doing then.
+
+    A thread that watches a pipe cannot run while C code holds the interpreter lock. So the signal
+    of the parent's death is handled by libc's own `alarm`, whose argument, the seconds until
+    SIGALRM kills, is then the number of that signal: SIGUSR1, 10. Until then the death pipe has
+    time to leave nothing behind. The kernel means the thread that started this process, not its
+    process: a thread that starts services must outlive them.
+    """
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    libc.signal(signal.SIGUSR1, ctypes.cast(libc.alarm, ctypes.c_void_p))
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGUSR1, 0, 0, 0)
+    watch = select.poll()
+    watch.register(sys.stdin.fileno(), 0)
+    if watch.poll(0):  # it died before the kernel was told; POLLHUP is always reported
+        libc.alarm(signal.SIGUSR1)
 
 
 def serve(options: ServeOptions) -> None:

@@ -38,6 +38,7 @@ class Work:
         interactive: whether a person waits for it.
         slots: whether the answer may stay in the service's pool.
         views: slots that `rows` is read from.
+        key: equal for requests that ask the same; empty if it is not to be compared.
         taken: rows given to batches so far.
         started: when the first of them was.
         compute_s: time of the batches that held rows of it.
@@ -53,6 +54,7 @@ class Work:
     interactive: bool = False
     slots: bool = False
     views: Sequence[SlotView] = ()
+    key: bytes = b""
     taken: int = 0
     started: float | None = None
     compute_s: float = 0.0
@@ -126,6 +128,10 @@ class Scheduler:
         """Rows that wait."""
         queued = sum(work.waiting for queue in self._queues.values() for work in queue)
         return queued + sum(part.size for part in self._alive_again())
+
+    def held(self, peer: bytes) -> set[bytes]:
+        """Ids of a peer's requests that are queued or being computed."""
+        return {w.request_id for w in self._all() if w.peer == peer and not w.cancelled}
 
     def add(self, work: Work) -> bool:
         """Queue a request; False if there is no room for its rows.

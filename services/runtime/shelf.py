@@ -1,12 +1,9 @@
-"""The pool of one service, or nothing where it wants none or the host has no room."""
+"""The pool of one service, or nothing where its answers are too small for one."""
 
-import logging
-
-from protocol.slots import LEASE_S, SlotPool, SlotWriter
-from protocol.tensors import Pool, TensorWriter
+from protocol.errors import SlotLostError
+from protocol.tensors import Array, Pool, Slot, TensorWriter
+from services.runtime.pool import LEASE_S, SlotPool, SlotWriter
 from services.runtime.scheduler import Work
-
-log = logging.getLogger("service")
 
 
 class Shelf:
@@ -18,13 +15,7 @@ class Shelf:
     """
 
     def __init__(self, incarnation: str, slot_bytes: int) -> None:
-        self.slots: SlotPool | None = None
-        if not slot_bytes:
-            return
-        try:
-            self.slots = SlotPool(incarnation, slot_bytes)
-        except OSError as error:
-            log.info("no shared memory, pictures go as frames: %s", error)
+        self.slots = SlotPool(incarnation, slot_bytes) if slot_bytes else None
 
     @property
     def pool(self) -> Pool | None:
@@ -36,6 +27,16 @@ class Shelf:
         if self.slots is None or not work.slots:
             return TensorWriter()
         return SlotWriter(self.slots, (work.peer, work.request_id), until=now + LEASE_S)
+
+    def read(self, ref: Slot) -> Array:
+        """A copy of what a leased slot holds.
+
+        Raises:
+            SlotLostError: nothing is leased by that reference.
+        """
+        if self.slots is None:
+            raise SlotLostError("this service has no pool")
+        return self.slots.read(ref)
 
     def release(self, peer: bytes, request_id: bytes | None = None) -> None:
         """End the leases of a peer, or only of one of its requests."""

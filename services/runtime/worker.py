@@ -93,12 +93,13 @@ class Worker:
         started = time.monotonic()
         outputs: tuple[Array, ...] = ()
         error: Exception | None = None
-        values = joined([part.work.rows.values[part.start : part.stop] for part in parts])
+        rows = sum(part.size for part in parts)
         try:
+            values = joined([part.work.rows.values[part.start : part.stop] for part in parts])
             full = self._role.compute(parts[0].work.rows.options, pad(values, self._rows))
-            outputs = tuple(output[: len(values)] for output in full)
-        except Exception as raised:  # loop boundary: the model may raise anything
-            log.warning("a batch of %d rows failed: %s", len(values), raised, exc_info=True)
+            outputs = tuple(output[:rows] for output in full)
+        except Exception as raised:  # loop boundary: the model, or a sloppy role's rows
+            log.warning("a batch of %d rows failed: %s", rows, raised, exc_info=True)
             error = raised.with_traceback(None)  # its frames hold the tensors of the batch
         return Outcome(parts, outputs, error, started, time.monotonic() - started)
 

@@ -1,7 +1,8 @@
 """The kit passes a service that keeps the specification, and names what others break."""
 
+import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,16 @@ import pytest
 from typer.testing import CliRunner
 
 from protocol.errors import ProtocolError
-from protocol.messages import Cancel, ErrorMessage, Message, Ping, Reply, ScorerInfo, Welcome
+from protocol.messages import (
+    Cancel,
+    ErrorMessage,
+    Message,
+    Ping,
+    Release,
+    Reply,
+    ScorerInfo,
+    Welcome,
+)
 from protocol.tensors import Array
 from services.cli import app
 from services.conformance.bench import Bench, Violation
@@ -84,19 +94,24 @@ def test_a_role_that_checks_nothing_is_found(serve: Serve) -> None:
 class Wrong(Server):
     """Breaks what it says by changing messages on their way out."""
 
+    def __init__(self, role: Role, endpoint: str) -> None:
+        super().__init__(role, endpoint)
+        self._say = self.peers.send
+        self.peers.send = self.say  # type: ignore[method-assign] # a service that lies
+
     def change(self, message: Message) -> Message | None:
         return message
 
-    def _send(self, peer: bytes, message: Message, frames: object = ()) -> None:
+    def say(self, peer: bytes, message: Message, frames: Sequence[memoryview] = ()) -> None:
         changed = self.change(message)
         if changed is not None:
-            super()._send(peer, changed, frames)  # type: ignore[arg-type] # passed through
+            self._say(peer, changed, frames)
 
 
 class AnswersTwice(Wrong):
-    def _send(self, peer: bytes, message: Message, frames: object = ()) -> None:
+    def say(self, peer: bytes, message: Message, frames: Sequence[memoryview] = ()) -> None:
         for _ in range(2 if isinstance(message, Reply) else 1):
-            super()._send(peer, message, frames)
+            self._say(peer, message, frames)
 
 
 class NeverRefuses(Wrong):
@@ -112,25 +127,62 @@ class OtherDigest(Wrong):
 
 
 class AnybodyCancels(Wrong):
+    def __init__(self, role: Role, endpoint: str) -> None:
+        cancelled = self.cancelled = threading.Event()
+        self.cancels = 0
+
+        def when_cancelled(images: Array) -> Array:
+            cancelled.wait(10.0)  # something is left to cancel
+            return mean(images)
+
+        super().__init__(scorer(when_cancelled), endpoint)
+
     def _handle(self, peer: bytes, message: Message, tensors: list[memoryview]) -> None:
         if isinstance(message, Cancel):
-            for known in list(self._peers):
-                self._scheduler.forget(known, message.id)
+            for known in list(self.peers._names):
+                self.batcher.forget(known, message.id)
+            self.cancels += 1
+            if self.cancels == 3:  # all that the check sends
+                self.cancelled.set()
         super()._handle(peer, message, tensors)
 
 
 class NewEachTime(Wrong):
     def change(self, message: Message) -> Message | None:
         if isinstance(message, Welcome):
-            return Welcome(1, str(id(message)), message.info)
+            return Welcome(1, secrets.token_hex(8), message.info)
         return message
 
 
 class KnowsEverybody(Wrong):
     def _handle(self, peer: bytes, message: Message, tensors: list[memoryview]) -> None:
         if not isinstance(message, Ping):
-            self._peers.setdefault(peer, "somebody")
+            self.peers.greet(peer, "somebody")
         super()._handle(peer, message, tensors)
+
+
+class NeverReleases(Server):
+    def _handle(self, peer: bytes, message: Message, tensors: list[memoryview]) -> None:
+        if not isinstance(message, Release):
+            super()._handle(peer, message, tensors)
+
+
+class HandsOverAnything(Server):
+    def __init__(self, role: Role, endpoint: str) -> None:
+        super().__init__(role, endpoint)
+        self.shelf.read = lambda ref: np.zeros(ref.shape, ref.dtype)  # type: ignore[method-assign] # it lies
+
+
+@pytest.mark.parametrize(
+    ("server", "broken"),
+    [(NeverReleases, "hands over slots"), (HandsOverAnything, "hands over slots"),
+     (NeverReleases, "leases slots")],
+)  # fmt: skip
+def test_broken_pools_are_found(serve: Serve, server: type[Server], broken: str) -> None:
+    with Bench(serve(DrawRole(), server), 5.0) as bench:
+        bench.find_role()
+        with pytest.raises(Violation):
+            CHECKS[broken](bench)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +197,7 @@ class KnowsEverybody(Wrong):
     ],
 )
 def test_broken_services_are_found(serve: Serve, server: type[Server], broken: str) -> None:
-    with Bench(serve(scorer(), server), 1.0) as bench:
+    with Bench(serve(scorer(), server), 3.0) as bench:
         if server is NeverRefuses:
             bench.role = "scorer"
             peer = bench.stranger()

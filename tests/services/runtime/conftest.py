@@ -10,15 +10,15 @@ from protocol.client import Client
 from services.runtime.role import Role
 from services.runtime.server import Server
 
-Serve = Callable[[Role], Server]
+Serve = Callable[..., Server]
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     running: list[tuple[Server, threading.Thread]] = []
 
-    def start(role: Role) -> Server:
-        server = Server(role, f"ipc://{tmp_path}/{len(running)}.sock")
+    def start(role: Role, server_class: type[Server] = Server) -> Server:
+        server = server_class(role, f"ipc://{tmp_path}/{len(running)}.sock")
         thread = threading.Thread(target=server.run)
         thread.start()
         running.append((server, thread))

@@ -5,17 +5,11 @@ import time
 
 import numpy as np
 
+from benchmarks.roles import Drawing, Seeing
 from protocol.errors import BadRequestError
-from protocol.latent import LatentSpace, Segment
 from protocol.messages import (
-    ClipInfo,
     DiscriminatorInfo,
-    Embeddings,
-    EmbedImages,
-    Generate,
-    GeneratorInfo,
     Method,
-    Pictures,
     Result,
     Score,
     Scores,
@@ -74,62 +68,33 @@ class MeanRole(Role):
 
 
 DRAWN = 32
-SPACE = LatentSpace("z", (Segment("z", "real", 3, 0.0, 255.0, "uniform"),))
 
 
-class DrawRole(Role):
+class DrawRole(Drawing):
     """Draws a picture of one colour, the genome; the view for CLIP has half the size."""
 
     def __init__(self, batch_rows: int = 4) -> None:
-        about = GeneratorInfo((SPACE,), DRAWN, DRAWN)
-        self.info = ServiceInfo("draw", "blake2b:draw", "cpu", batch_rows, 640, about)
-
-    @property
-    def slot_bytes(self) -> int:
-        return self.info.batch_rows * DRAWN * DRAWN * 3
-
-    def prepare(self, call: Method, read: ReadTensor) -> Rows:
-        if not isinstance(call, Generate):
-            raise BadRequestError("only generates here")
-        return Rows(call.clip_size, read(call.genomes))
+        super().__init__(batch_rows, DRAWN)
 
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
         colours = values.astype(np.uint8)[:, None, None, :]
         full = np.broadcast_to(colours, (len(values), DRAWN, DRAWN, 3)).copy()
         return (full, full[:, ::2, ::2].copy()) if options else (full,)
 
-    def result(self, options: Options, outputs: tuple[Array, ...], writer: TensorWriter) -> Result:
-        return Pictures(*(writer.add(output) for output in outputs))
 
-    def warm_up(self) -> None:
-        pass
-
-
-class SeeRole(Role):
+class SeeRole(Seeing):
     """Embeds a 16x16 picture as its mean colour; keeps what it saw."""
 
     def __init__(self, batch_rows: int = 4) -> None:
-        about = ClipInfo(DRAWN // 2, 3, 8)
-        self.info = ServiceInfo("see", "blake2b:see", "cpu", batch_rows, 640, about)
+        super().__init__(batch_rows, DRAWN // 2, size=3)
         self.gate = threading.Event()
         self.gate.set()
         self.shared: list[bool] = []
-
-    def prepare(self, call: Method, read: ReadTensor) -> Rows:
-        if not isinstance(call, EmbedImages):
-            raise BadRequestError("only embeds images here")
-        return Rows("images", read(call.images))
 
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
         self.gate.wait(20)
         self.shared.append(not values.flags.writeable)
         return (values.reshape(len(values), -1, 3).mean(1).astype(np.float32),)
-
-    def result(self, options: Options, outputs: tuple[Array, ...], writer: TensorWriter) -> Result:
-        return Embeddings(embeddings=writer.add(outputs[0]))
-
-    def warm_up(self) -> None:
-        pass
 
 
 def pictures(values: list[int]) -> Array:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.evaluation.evaluator import Ensemble, Evaluation, Evaluator
+from orchestrator.evaluation.evaluator import Evaluation, Evaluator
+from orchestrator.fleet.ensemble import Ensemble
+from orchestrator.fleet.replicas import Replicas
 from protocol.client import Client, Service
 from protocol.errors import SlotLostError
 from protocol.messages import EmbedImages, Generate, Pictures
@@ -38,8 +40,8 @@ def draw(client: Client, generator: Service, rows: int = 4) -> tuple[Pending, Pi
 
 
 def leased(server: Server) -> int:
-    assert server._shelf.slots is not None
-    return server._shelf.slots.leased
+    assert server.shelf.slots is not None
+    return server.shelf.slots.leased
 
 
 def connect(client: Client, draws: Server, sees: Server) -> tuple[Service, Service]:
@@ -48,7 +50,8 @@ def connect(client: Client, draws: Server, sees: Server) -> tuple[Service, Servi
 
 def evaluate(client: Client, generator: Service, clip: Service) -> Evaluation:
     target = np.array([1, 0, 0], np.float32)
-    return Evaluator(client, Ensemble(generator, clip), target, "z").evaluate(genomes())
+    ensemble = Ensemble(Replicas.of(client, generator), Replicas.of(client, clip))
+    return Evaluator(client, ensemble, target, "z").evaluate(genomes())
 
 
 def check(evaluation: Evaluation) -> None:
@@ -75,17 +78,18 @@ def test_pools_go_with_their_services(serve: Serve, client: Client, shm_folder: 
 
 
 def test_a_slot_lost_while_clip_waits_rejects_that_request_only(
-    serve: Serve, client: Client
+    serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("GLASSHOUSE_REMEMBER_MB", "0")  # the same pictures are asked about twice
     role = SeeRole(batch_rows=8)
     draws, sees = serve(DrawRole()), serve(role)
     generator, clip = connect(client, draws, sees)
     lost, kept = draw(client, generator), draw(client, generator)
     role.gate.clear()
     blocker = client.submit(clip, EmbedImages(images=kept[1].clip_images))  # type: ignore[arg-type] # there is one
-    until(client, lambda: not sees._worker.idle)
+    until(client, lambda: not sees.batcher.idle)
     asked = [client.submit(clip, EmbedImages(images=one[1].clip_images)) for one in (lost, kept)]  # type: ignore[arg-type] # the same
-    until(client, lambda: sees._scheduler.rows == 8)
+    until(client, lambda: sees.batcher.rows == 8)
     client.release(generator, lost[0])
     until(client, lambda: leased(draws) == 2)
     role.gate.set()
@@ -109,7 +113,7 @@ def test_a_generation_whose_slots_go_is_the_same_as_one_whose_stay(
     real, released = client.submit, []
 
     def submit(service: Service, *args: object, **options: object) -> Pending:
-        pool = draws._shelf.slots
+        pool = draws.shelf.slots
         if service is clip and pool is not None and pool.leased and len(released) < 2:
             released.append(pool.leased)
             for holder in list(pool._leases):
@@ -121,22 +125,19 @@ def test_a_generation_whose_slots_go_is_the_same_as_one_whose_stay(
     assert released
 
 
-def test_a_full_or_missing_shared_memory_means_frames(
+def test_a_full_shared_memory_costs_no_request(
     serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator, clip = connect(client, serve(DrawRole()), serve(SeeRole()))
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     monkeypatch.setattr(os, "posix_fallocate", full)
     _, result = draw(client, generator)
-    assert isinstance(result.images, Frame)
+    assert isinstance(result.images, Slot)
+    assert not result.images.shared
     check(evaluate(client, generator, clip))
-    poolless = client.connect(serve(DrawRole()).endpoint, "generator")
-    assert poolless.session.welcome is not None
-    assert poolless.session.welcome.pool is None
-    check(evaluate(client, poolless, clip))
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_more_leases_than_slots_go_as_frames(serve: Serve, client: Client) -> None:
@@ -152,8 +153,6 @@ def test_more_leases_than_slots_go_as_frames(serve: Serve, client: Client) -> No
 def test_a_consumer_on_another_host_gets_frames(
     serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    role = SeeRole()
-    generator, clip = connect(client, serve(DrawRole()), serve(role))
-    monkeypatch.setattr("services.runtime.server.SlotReader.can_read", lambda *_: False)
-    assert not client.can_hand_off(generator, [clip])
+    generator, clip = connect(client, serve(DrawRole()), serve(SeeRole()))
+    monkeypatch.setattr("services.runtime.intake.SlotReader.can_read", lambda *_: False)
     check(evaluate(client, generator, clip))

@@ -104,9 +104,9 @@ def test_a_row_that_breaks_the_model_does_not_hurt_its_batch_mates(
     service = client.connect(server.endpoint, "discriminator")
     role.gate.clear()
     blocker = ask(client, service, [0])
-    until(client, lambda: not server._worker.idle)
+    until(client, lambda: not server.batcher.idle)
     good, bad, fine = (ask(client, service, v) for v in ([1, 2], [3, POISON, 4], [5]))
-    until(client, lambda: server._scheduler.rows == 6)
+    until(client, lambda: server.batcher.rows == 6)
     role.gate.set()
     assert scores(client, blocker) == [0]
     assert scores(client, good) == [1, 2]
@@ -114,6 +114,24 @@ def test_a_row_that_breaks_the_model_does_not_hurt_its_batch_mates(
     with pytest.raises(ModelFailedError, match="failed on row 1 of 3: these pixels break me"):
         scores(client, bad)
     assert scores(client, ask(client, service, [9])) == [9]
+
+
+def test_rows_that_do_not_fit_together_are_computed_apart(serve: Serve, client: Client) -> None:
+    """A role that checks no shapes must not end the compute thread."""
+    role = MeanRole(batch_rows=8)
+    server = serve(role)
+    service = client.connect(server.endpoint, "discriminator")
+    role.gate.clear()
+    blocker = ask(client, service, [0])
+    until(client, lambda: not server.batcher.idle)
+    good, writer = ask(client, service, [1, 2]), TensorWriter()
+    flat = Score(images=writer.add(np.array([5, 6, 7], np.uint8)))
+    odd = client.submit(service, flat, writer.frames)
+    until(client, lambda: server.batcher.rows == 5)
+    role.gate.set()
+    assert scores(client, blocker) == [0]
+    assert scores(client, good) == [1, 2]
+    assert scores(client, odd) == [5, 6, 7]
 
 
 def test_a_person_does_not_wait_for_a_search(serve: Serve, client: Client) -> None:
@@ -124,9 +142,9 @@ def test_a_person_does_not_wait_for_a_search(serve: Serve, client: Client) -> No
     large = ask(client, service, [1] * 40)
     writer = TensorWriter()
     call = Score(images=writer.add(pictures([9, 9])))
-    until(client, lambda: server._scheduler.rows == 36)
+    until(client, lambda: server.batcher.rows == 36)
     person = client.submit(service, call, writer.frames, interactive=True)
-    until(client, lambda: server._scheduler.rows == 38)
+    until(client, lambda: server.batcher.rows == 38)
     role.gate.set()
     assert scores(client, person) == [9, 9]
     assert role.filled[1] == {1, 9}  # it led the second batch, and the search filled it up
@@ -143,7 +161,7 @@ def test_out_of_memory_halves_the_batches_and_nobody_notices(serve: Serve, clien
     assert [rows for rows, *_ in role.shapes][:3] == [8, 4, 2]
     role.memory_rows = 0
     with pytest.raises(ModelFailedError, match="failed on row 0 of 1"):
-        scores(client, ask(client, service, [1]))
+        scores(client, ask(client, service, [19]))
 
 
 def test_a_cancelled_request_is_not_answered_even_when_it_is_being_computed(
@@ -211,7 +229,7 @@ def test_draining_answers_what_is_queued_and_says_bye(serve: Serve, client: Clie
     service = client.connect(server.endpoint, "discriminator")
     role.gate.clear()
     pending = ask(client, service, [1, 2, 3])
-    until(client, lambda: server._scheduler.rows == 1)
+    until(client, lambda: server.batcher.rows == 1)
     server.drain("told to stop")
     late = ask(client, service, [4])
     client.wait([late])
@@ -299,9 +317,9 @@ def test_errors_cannot_be_forged_into_another_peers_request(serve: Serve, client
     service = client.connect(server.endpoint, "discriminator")
     role.gate.clear()
     blocker = ask(client, service, [1])
-    until(client, lambda: not server._worker.idle)
+    until(client, lambda: not server.batcher.idle)
     pending = ask(client, service, [2])
-    until(client, lambda: server._scheduler.rows == 1)
+    until(client, lambda: server.batcher.rows == 1)
     with zmq.Context() as context, raw_socket(context, server.endpoint) as stranger:
         stranger.send_multipart(encode(Hello(1, 1, "discriminator", "stranger")))
         stranger.send_multipart(encode(Cancel(id=pending.request.id)))
