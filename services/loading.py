@@ -13,14 +13,17 @@ import torch
 
 from protocol.errors import BadRequestError, WeightsError
 from protocol.messages import RoleInfo, ServiceInfo
-from services.catalogue import Model
+from services.catalogue import PACKAGE, Model
 from services.clip.role import ClipRole, clip_info
 from services.discriminator.role import DiscriminatorRole, discriminator_info
+from services.generator.own_role import load_own
 from services.generator.role import GeneratorRole, generator_info
+from services.generator.text_role import TextModel, TextRole, text_info
 from services.models.checkpoints import Checkpoint, load_checkpoint
 from services.runtime.role import Role
 
 QUEUE_BATCHES = 64
+CPU_BATCH_PIXELS = 4 * 256 * 256
 
 ROLES: dict[str, tuple[Callable[..., Role], Callable[..., RoleInfo]]] = {
     "generator": (GeneratorRole, generator_info),
@@ -37,6 +40,8 @@ def load_role(model: Model, device_name: str) -> Role:
         BadRequestError: no such device.
     """
     device = find_device(device_name)
+    if model.source.startswith(PACKAGE):
+        return load_own(model.name, device)
     path = model.path
     try:
         checkpoint = load_checkpoint(path)
@@ -65,7 +70,8 @@ def find_device(name: str) -> torch.device:
 
 def _module_name(checkpoint: Checkpoint, role: str) -> str:
     folder = importlib.import_module(f"services.{role}").__path__
-    known = {module.name for module in pkgutil.iter_modules(folder)} - {"role"}
+    modules = (module.name for module in pkgutil.iter_modules(folder))
+    known = {name for name in modules if not name.endswith("role")}
     name = checkpoint.architecture.replace("-", "_")
     if name not in known:
         wanted = ", ".join(sorted(name.replace("_", "-") for name in known))
@@ -77,13 +83,23 @@ def _module_name(checkpoint: Checkpoint, role: str) -> str:
 
 
 def _serve(model: Model, checkpoint: Checkpoint, loaded: Any, device: torch.device) -> Role:
-    make_role, describe = ROLES[model.role]
+    writes = isinstance(loaded, TextModel)
+    make_role, describe = (TextRole, text_info) if writes else ROLES[model.role]
+    rows = _batch_rows(model, loaded, device)
     info = ServiceInfo(
         model=model.name,
         digest=checkpoint.digest,
         device=str(device),
-        batch_rows=model.batch_rows,
-        queue_rows=model.batch_rows * QUEUE_BATCHES,
+        batch_rows=rows,
+        queue_rows=rows * QUEUE_BATCHES,
         about=describe(loaded),
     )
     return make_role(loaded, info, device)
+
+
+def _batch_rows(model: Model, loaded: Any, device: torch.device) -> int:
+    """Fewer large pictures at a time on a CPU, where a batch of 16 at 1024x1024 takes minutes."""
+    if device.type != "cpu":
+        return model.batch_rows
+    pixels = getattr(loaded, "height", 1) * getattr(loaded, "width", 1)
+    return min(model.batch_rows, max(1, CPU_BATCH_PIXELS // pixels))

@@ -1,30 +1,57 @@
 """StyleGAN2 discriminators (Karras et al. 2020), each picture scored as its own group.
 
 Their minibatch standard deviation layer lets batch-mates change a score; with groups of one a score
-is a function of its picture alone.
+is a function of its picture alone. One that was trained with classes judges a picture as the class
+that it fits best, because a picture comes here without its class. Black bars that the generator's
+service leaves out are put back.
 """
+
+import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from services.models.checkpoints import Checkpoint
 from services.models.stylegan2_discriminator import Discriminator, DiscriminatorConfig
+from services.models.stylegan2_layers import FLOAT32, Execution
+
+BLACK = -1.0
 
 
 class StyleGAN2Discriminator:
     """A StyleGAN2 discriminator behind the discriminator role."""
 
-    def __init__(self, discriminator: Discriminator, device: torch.device) -> None:
+    def __init__(
+        self,
+        discriminator: Discriminator,
+        device: torch.device,
+        execution: Execution = FLOAT32,
+    ) -> None:
         self._discriminator = discriminator.eval().requires_grad_(requires_grad=False).to(device)
-        self.height = self.width = discriminator.config.resolution
+        self._discriminator.execution = execution
+        config = discriminator.config
+        self._bar = config.bar_rows
+        self.height, self.width = config.resolution - 2 * config.bar_rows, config.resolution
+        self._classes: Tensor | None = None
+        if config.c_dim:
+            with torch.inference_mode():
+                classes = discriminator.mapping(torch.eye(config.c_dim, device=device))
+            self._classes = classes.T / math.sqrt(config.cmap_dim)
 
     def score(self, pictures: Tensor) -> Tensor:
-        """(n, 3, r, r) float32 in [-1, 1] -> (n,) logits."""
-        logits: Tensor = self._discriminator(pictures, group_size=1)
-        return logits
+        """(n, 3, height, width) float32 in [-1, 1] -> (n,) logits."""
+        if self._bar:
+            pictures = functional.pad(pictures, (0, 0, self._bar, self._bar), value=BLACK)
+        features = self._discriminator.features(pictures, group_size=1)
+        if self._classes is None:
+            return features.squeeze(1)
+        return (features @ self._classes).amax(dim=1)
 
 
-def load(checkpoint: Checkpoint, device: torch.device) -> StyleGAN2Discriminator:
+def load(
+    checkpoint: Checkpoint, device: torch.device, execution: Execution = FLOAT32
+) -> StyleGAN2Discriminator:
     """The discriminator in a checkpoint.
 
     Raises:
@@ -37,4 +64,4 @@ def load(checkpoint: Checkpoint, device: torch.device) -> StyleGAN2Discriminator
         raise ValueError(
             f"the tensors are not those of a StyleGAN2 discriminator: {error}"
         ) from error
-    return StyleGAN2Discriminator(discriminator, device)
+    return StyleGAN2Discriminator(discriminator, device, execution)

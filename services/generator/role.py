@@ -1,23 +1,36 @@
 """The generator role: checks genomes, draws pictures, makes the view that CLIP wants.
 
-An architecture is one module here with `load(checkpoint, device) -> GeneratorModel`. To add yours:
+An architecture is one module here with `load(checkpoint, device) -> GeneratorModel`, or `TextModel`
+for one that writes (`text_role`). To add yours:
 write that module, save its weights with the module's name as their architecture, and add a row to
 the catalogue.
 """
 
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 import numpy as np
 import torch
+from msgspec import UNSET
 from torch import Tensor
-from torch.nn import functional
 
 from protocol.errors import BadRequestError
 from protocol.latent import LatentSpace
-from protocol.messages import Generate, GeneratorInfo, Method, Pictures, Result, ServiceInfo
+from protocol.messages import (
+    Generate,
+    GeneratorInfo,
+    Gradients,
+    LatentGradient,
+    Method,
+    Pictures,
+    Resizing,
+    Result,
+    ServiceInfo,
+)
 from protocol.tensors import Array, TensorWriter
 from services.models.checkpoints import Checkpoint
 from services.runtime.role import Options, ReadTensor, Role, Rows
+from services.runtime.views import clip_view, differentiable_view
 
 LARGEST_CLIP_SIDE = 384  # of the published CLIPs; a larger view travels as a frame
 
@@ -38,7 +51,8 @@ class GeneratorModel(Protocol):
     def draw(self, space: str, genomes: Tensor, truncation_psi: float) -> Tensor:
         """(n, size) float32 -> (n, 3, height, width) float32, about -1 to 1.
 
-        The same genome must give the same picture, whatever else is in the batch.
+        The same genome must give the same picture, whatever else is in the batch. Where genes are
+        real numbers, autograd can follow it (`LatentGradient`).
         """
 
 
@@ -49,6 +63,29 @@ class GeneratorLoader(Protocol):
         """Build the model; raise ValueError if the checkpoint does not fit."""
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """What rows must share to be drawn in one batch.
+
+    Attributes:
+        space: name of the latent space.
+        truncation_psi: as in `Generate`.
+        clip_size: as in `Generate`.
+        resizing: as in `Generate`.
+        backward: each row holds a gradient by pixels too, which becomes one by genes.
+    """
+
+    space: str
+    truncation_psi: float
+    clip_size: int
+    resizing: Resizing = UNSET
+    backward: bool = False
+
+    def differs(self, pictures: Tensor) -> bool:
+        """Whether CLIP's view is wanted, and has another size than the pictures."""
+        return self.clip_size > 0 and pictures.shape[2:] != (self.clip_size, self.clip_size)
+
+
 class GeneratorRole(Role):
     """Serves one generator."""
 
@@ -56,7 +93,6 @@ class GeneratorRole(Role):
         self.info = info
         self._model = model
         self._device = device
-        self._spaces = {space.name: space for space in model.spaces}
 
     @property
     def slot_bytes(self) -> int:
@@ -65,39 +101,41 @@ class GeneratorRole(Role):
         return self.info.batch_rows * pixels * 3
 
     def prepare(self, call: Method, read: ReadTensor) -> Rows:
-        """Genomes of one space, truncation and view."""
-        if not isinstance(call, Generate):
+        """Genomes of one space, truncation and view; with a gradient by pixels behind each."""
+        if not isinstance(call, Generate | LatentGradient):
             raise BadRequestError(f"a generator cannot {call.__struct_config__.tag}")
-        space = self._spaces.get(call.space)
-        if space is None:
+        genomes = check_genomes(self.info.model, self._model.spaces, call.space, read(call.genomes))
+        options = Drawing(call.space, call.truncation_psi, call.clip_size, call.resizing)
+        if isinstance(call, Generate):
+            return Rows(options, genomes)
+        side = (call.clip_size,) * 2 if call.clip_size else (self._model.height, self._model.width)
+        gradients = read(call.gradients)
+        wanted = (len(genomes), *side, 3)
+        if gradients.dtype != np.float32 or gradients.shape != wanted:
             raise BadRequestError(
-                f"{self.info.model} has no latent space '{call.space}'; "
-                f"it has {', '.join(self._spaces)}"
+                f"wanted gradients of shape {wanted} float32, "
+                f"got {gradients.shape} {gradients.dtype}"
             )
-        genomes = read(call.genomes)
-        if genomes.dtype != np.float32 or genomes.ndim != 2 or genomes.shape[1] != space.size:
-            raise BadRequestError(
-                f"wanted genomes of shape (rows, {space.size}) float32, "
-                f"got {genomes.shape} {genomes.dtype}"
-            )
-        if not np.isfinite(genomes).all():
-            raise BadRequestError("wanted finite genomes, but some genes are NaN or infinite")
-        return Rows((call.space, call.truncation_psi, call.clip_size), genomes)
+        rows = np.concatenate([genomes, gradients.reshape(len(genomes), -1)], axis=1)
+        return Rows(replace(options, backward=True), rows)
 
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
-        """Pictures, and CLIP's view of them where it differs in size."""
-        space, psi, clip_size = cast("tuple[str, float, int]", options)  # as prepare made them
-        genomes = torch.from_numpy(values).to(self._device)
+        """Pictures, and CLIP's view of them where it differs in size; or gradients by gene."""
+        drawing = cast("Drawing", options)  # as prepare made it
+        rows = torch.from_numpy(values).to(self._device)
+        if drawing.backward:
+            return (self._backward(drawing, rows),)
         with torch.inference_mode():
-            pictures = self._model.draw(space, genomes, psi)
-            outputs = [to_uint8(pictures)]
-            if clip_size and (clip_size, clip_size) != pictures.shape[2:]:
-                outputs.append(to_uint8(resized(pictures, clip_size)))
-        return tuple(output.cpu().numpy() for output in outputs)
+            pictures = self._model.draw(drawing.space, rows, drawing.truncation_psi)
+            images = to_uint8(pictures).cpu().numpy()
+        if not drawing.differs(pictures):
+            return (images,)
+        return images, clip_view(images, drawing.clip_size, drawing.resizing)
 
     def result(self, options: Options, outputs: tuple[Array, ...], writer: TensorWriter) -> Result:
         """The pictures; `clip_images` is left out where it would be the same."""
-        del options
+        if cast("Drawing", options).backward:
+            return Gradients(gradients=writer.add(outputs[0]))
         images = writer.add(outputs[0])
         return Pictures(
             images=images, clip_images=writer.add(outputs[1]) if len(outputs) > 1 else None
@@ -106,7 +144,39 @@ class GeneratorRole(Role):
     def warm_up(self) -> None:
         """One batch of average pictures."""
         space = self._model.spaces[0]
-        self.compute((space.name, 1.0, 0), np.zeros((self.info.batch_rows, space.size), np.float32))
+        genomes = np.zeros((self.info.batch_rows, space.size), np.float32)
+        self.compute(Drawing(space.name, 1.0, 0), genomes)
+
+    def _backward(self, drawing: Drawing, rows: Tensor) -> Array:
+        """Gradients by gene of rows that hold a genome and its gradient by level."""
+        size = next(space.size for space in self._model.spaces if space.name == drawing.space)
+        genomes = rows[:, :size].clone().requires_grad_()
+        pictures = self._model.draw(drawing.space, genomes, drawing.truncation_psi)
+        if drawing.differs(pictures):
+            pictures = differentiable_view(pictures, drawing.clip_size, drawing.resizing)
+        levels = to_levels(pictures).permute(0, 2, 3, 1).reshape(len(rows), -1)
+        (gradients,) = torch.autograd.grad(levels, genomes, grad_outputs=rows[:, size:])
+        return gradients.cpu().numpy()
+
+
+def check_genomes(model: str, spaces: tuple[LatentSpace, ...], name: str, genomes: Array) -> Array:
+    """Genomes of the named one of a model's spaces, (rows, size of the space) float32, finite.
+
+    Raises:
+        BadRequestError: they are not, or there is no such space.
+    """
+    space = next((space for space in spaces if space.name == name), None)
+    if space is None:
+        known = ", ".join(space.name for space in spaces)
+        raise BadRequestError(f"{model} has no latent space '{name}'; it has {known}")
+    if genomes.dtype != np.float32 or genomes.ndim != 2 or genomes.shape[1] != space.size:
+        raise BadRequestError(
+            f"wanted genomes of shape (rows, {space.size}) float32, "
+            f"got {genomes.shape} {genomes.dtype}"
+        )
+    if not np.isfinite(genomes).all():
+        raise BadRequestError("wanted finite genomes, but some genes are NaN or infinite")
+    return genomes
 
 
 def generator_info(model: GeneratorModel) -> GeneratorInfo:
@@ -116,18 +186,9 @@ def generator_info(model: GeneratorModel) -> GeneratorInfo:
 
 def to_uint8(pictures: Tensor) -> Tensor:
     """(n, 3, h, w) float in [-1, 1] -> (n, h, w, 3) uint8, `round((x + 1) * 127.5)`."""
-    levels = ((pictures.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return levels.permute(0, 2, 3, 1).contiguous()
+    return to_levels(pictures).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def resized(pictures: Tensor, size: int) -> Tensor:
-    """Pictures as CLIP's own preprocessing sees them: shortest side to `size`, centre crop.
-
-    Antialiased bicubic, (n, 3, h, w) -> (n, 3, size, size).
-    """
-    height, width = pictures.shape[2:]
-    scale = size / min(height, width)
-    inner = (max(size, round(height * scale)), max(size, round(width * scale)))
-    scaled = functional.interpolate(pictures, inner, mode="bicubic", antialias=True)
-    top, left = (inner[0] - size) // 2, (inner[1] - size) // 2
-    return scaled[:, :, top : top + size, left : left + size]
+def to_levels(pictures: Tensor) -> Tensor:
+    """Floats in [-1, 1] -> float levels, 0 to 255, before they are rounded."""
+    return ((pictures.float() + 1) * 127.5).clamp(0, 255)

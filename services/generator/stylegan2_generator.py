@@ -1,66 +1,116 @@
 """StyleGAN2 generators (Karras et al. 2020, arXiv 1912.04958).
 
-Two latent spaces: `z`, standard normal as trained, and `w`, the mapping network's output whitened
-gene by gene, q = (w - w_avg) / w_std, in which the search works with steps of the same size
-everywhere. The noise is the stored one (`const`), so the same genome is always the same picture.
+Two latent spaces: `z`, standard normal as trained, followed by the class where there are any, and
+`w`, the mapping network's output whitened gene by gene, q = (w - w_avg) / w_std, in which the
+search works with steps of the same size everywhere. A checkpoint may hold `w_std` and then w_avg is
+the network's own; otherwise both are measured here, from 10,000 seeded z. The noise is the stored
+one (`const`), so the same genome is always the same picture.
+
+Black bars above and below (LSUN car's pictures are 384x512 within 512x512) are left out: CLIP would
+spend a quarter of its view on them, and nobody wants them in a picture. The discriminator puts
+them back.
 """
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from protocol.latent import LatentSpace, Segment
 from services.models.checkpoints import Checkpoint
 from services.models.stylegan2 import Generator, GeneratorConfig
+from services.models.stylegan2_layers import FLOAT32, Execution
 
 GENE_BOUND = 10.0  # CLIP-GLaSS's box for z; no search step comes near it
 STATISTICS_SEED = 0
 STATISTICS_ROWS = 10_000
+W_STD = "w_std"
 
 
 class StyleGAN2:
     """A StyleGAN2 generator behind the generator role."""
 
-    def __init__(self, generator: Generator, device: torch.device) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        device: torch.device,
+        w_std: Tensor | None = None,
+        execution: Execution = FLOAT32,
+    ) -> None:
         self._generator = generator.eval().requires_grad_(requires_grad=False).to(device)
+        self._generator.synthesis.execution = execution
         config = generator.config
-        self.height = self.width = config.resolution
+        self._bar = config.bar_rows
+        self.height, self.width = config.resolution - 2 * config.bar_rows, config.resolution
+        classes = [_classes(config.c_dim)] if config.c_dim > 1 else []
         self.spaces = (
-            LatentSpace("z", (_gaussian("z", config.z_dim),)),
+            LatentSpace("z", (_gaussian("z", config.z_dim), *classes)),
             LatentSpace("w", (_gaussian("q", config.w_dim),)),
         )
-        self._w_avg, self._w_std = self._statistics(device)
+        if w_std is None:
+            self._w_avg, self._w_std = statistics(generator, device)
+        else:
+            self._w_avg, self._w_std = generator.mapping.w_avg, w_std.to(device)
 
     def draw(self, space: str, genomes: Tensor, truncation_psi: float) -> Tensor:
-        """(n, size) float32 -> (n, 3, r, r) float32."""
+        """(n, size) float32 -> (n, 3, height, width) float32."""
+        mapping = self._generator.mapping
         if space == "z":
-            w = self._generator.mapping(genomes, truncation_psi)
+            z, labels = split_classes(genomes, self._generator.config)
+            w = mapping(z, truncation_psi, labels)
         else:
-            w = self._w_avg + truncation_psi * genomes * self._w_std
+            truncated = self._w_avg + truncation_psi * genomes * self._w_std
+            w = mapping.layered(truncated, self._w_avg + genomes * self._w_std)
         pictures: Tensor = self._generator.synthesis(w)
-        return pictures
-
-    def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of w, each (w_dim,), from seeded z."""
-        seeded = torch.Generator().manual_seed(STATISTICS_SEED)
-        z = torch.randn(STATISTICS_ROWS, self._generator.config.z_dim, generator=seeded)
-        with torch.inference_mode():
-            w = self._generator.mapping(z.to(device))
-        return w.mean(0), w.std(0)
+        return pictures[:, :, self._bar : self._bar + self.height]
 
 
-def load(checkpoint: Checkpoint, device: torch.device) -> StyleGAN2:
+def split_classes(genomes: Tensor, config: GeneratorConfig) -> tuple[Tensor, Tensor | None]:
+    """(n, z_dim or z_dim + 1) -> z, (n, z_dim), and one-hot classes, (n, c_dim) if there are any.
+
+    The last gene is the class's number; a network of one class has no such gene.
+    """
+    if not config.c_dim:
+        return genomes, None
+    z, number = genomes[:, : config.z_dim], genomes[:, config.z_dim :].long().clamp(min=0)
+    if config.c_dim == 1:
+        number = number.new_zeros(len(genomes), 1)
+    number = number.clamp(max=config.c_dim - 1).squeeze(1)
+    return z, functional.one_hot(number, config.c_dim).to(z.dtype)
+
+
+def statistics(generator: Generator, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of w over seeded z and classes, each (w_dim,) float32."""
+    config = generator.config
+    seeded = torch.Generator().manual_seed(STATISTICS_SEED)
+    genomes = torch.randn(STATISTICS_ROWS, config.z_dim, generator=seeded)
+    if config.c_dim > 1:
+        classes = torch.randint(config.c_dim, (STATISTICS_ROWS, 1), generator=seeded)
+        genomes = torch.cat([genomes, classes.float()], dim=1)
+    z, labels = split_classes(genomes.to(device), config)
+    with torch.no_grad():  # not inference mode: drawing is differentiated by genes
+        w = generator.mapping(z, labels=labels)
+    return w.mean(0), w.std(0)
+
+
+def load(checkpoint: Checkpoint, device: torch.device, execution: Execution = FLOAT32) -> StyleGAN2:
     """The generator in a checkpoint.
 
     Raises:
         ValueError: its configuration or tensors are not those of a StyleGAN2 generator.
     """
+    tensors = dict(checkpoint.tensors)
+    w_std = tensors.pop(W_STD, None)
     try:
         generator = Generator(GeneratorConfig(**checkpoint.config))
-        generator.load_state_dict(checkpoint.tensors)
+        generator.load_state_dict(tensors)
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"the tensors are not those of a StyleGAN2 generator: {error}") from error
-    return StyleGAN2(generator, device)
+    return StyleGAN2(generator, device, w_std, execution)
 
 
 def _gaussian(name: str, size: int) -> Segment:
     return Segment(name, "real", size, -GENE_BOUND, GENE_BOUND, "normal")
+
+
+def _classes(count: int) -> Segment:
+    return Segment("class", "categorical", 1, 0, count - 1, "uniform")

@@ -106,14 +106,25 @@ class ClipModel:
             )
         if not len(images):
             return torch.zeros(0, self.embed_dim, device=self.device)
-        return functional.normalize(
-            self.network.encode_image(self.preprocessed(images)).float(), dim=1
-        )
+        return self.embed_levels(images.to(self.device))
+
+    def embed_levels(self, levels: Tensor, *, normalised: bool = True) -> Tensor:
+        """(n, image_size, image_size, 3), 0 to 255 -> (n, embed_dim) float32, unit length.
+
+        Of float levels it can be differentiated. Mean and deviation are left out unless
+        `normalised`, as CLIP-GLaSS did.
+        """
+        pixels = self.preprocessed(levels) if normalised else unit_range(levels)
+        return functional.normalize(self.network.encode_image(pixels).float(), dim=1)
 
     def preprocessed(self, images: Tensor) -> Tensor:
-        """(n, h, w, 3) uint8 -> (n, 3, h, w) float32 on the device, normalised."""
-        pixels = images.to(self.device).permute(0, 3, 1, 2).to(torch.float32) / 255.0
-        return (pixels - self._mean) / self._std
+        """(n, h, w, 3), 0 to 255 -> (n, 3, h, w) float32 on the device, normalised."""
+        return (unit_range(images.to(self.device)) - self._mean) / self._std
+
+
+def unit_range(levels: Tensor) -> Tensor:
+    """(n, h, w, 3), 0 to 255 -> (n, 3, h, w) float32, 0 to 1."""
+    return levels.permute(0, 3, 1, 2).to(torch.float32) / 255.0
 
 
 def build_network(config: Json) -> CLIP:

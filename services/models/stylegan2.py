@@ -1,12 +1,12 @@
-"""StyleGAN2's generator: mapping network, modulated synthesis with RGB skips, truncation.
+"""StyleGAN2's generator: mapping network, modulated synthesis, truncation.
 
 Promises: with noise "none" or "const" a row of the output depends on its own latent alone; the
 tensors are named and shaped as in NVIDIA's released networks (`mapping.fc0.weight`,
-`synthesis.b8.conv0.affine.bias`, ...). Any power-of-two resolution from 8 up. Not here: class
-conditions, fp16 blocks, style mixing.
+`synthesis.b8.conv0.affine.bias`, ...). Any power-of-two resolution from 8 up, the three
+architectures, class conditions, truncation up to a layer, float16 or bfloat16 upper blocks.
 
 Source: Karras et al. 2020, sections 2 and 4 (weight demodulation, skip generator), config F by
-default.
+default; class conditions and clamping: Karras et al. 2020b (ADA), appendix.
 """
 
 import math
@@ -17,9 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from services.models.stylegan2_layers import (
+    FLOAT32,
     SQRT_2,
+    SQRT_HALF,
+    Architecture,
+    Convolution,
     Dense,
+    Execution,
     activated,
+    clamp_in,
+    clamped,
     modulated_conv,
     resample_kernel,
     upsampled,
@@ -31,7 +38,23 @@ NoiseMode = Literal["const", "random", "none"]
 
 @dataclass(frozen=True, slots=True)
 class GeneratorConfig:
-    """The shape of a generator: min(channel_base // r, channel_max) channels at resolution r."""
+    """The shape of a generator.
+
+    Attributes:
+        resolution: the side of a picture, a power of two from 8 up.
+        z_dim: size of z.
+        w_dim: size of w.
+        mapping_layers: fully connected layers of the mapping network.
+        channel_base: there are min(channel_base // r, channel_max) channels at resolution r.
+        channel_max: see `channel_base`.
+        mapping_lr_multiplier: learning-rate gain of the mapping network.
+        c_dim: number of classes; 0 for none.
+        architecture: how the picture leaves the features.
+        widths: channels at 4, 8, ..., in place of the rule of `channel_base`; empty for the rule.
+        conv_clamp: bound on activations, as trained.
+        truncation_cutoff: how many of the first ws are truncated; all if None.
+        bar_rows: black rows above and below each picture, which a service leaves out.
+    """
 
     resolution: int = 1024
     z_dim: int = 512
@@ -40,13 +63,24 @@ class GeneratorConfig:
     channel_base: int = 32768
     channel_max: int = 512
     mapping_lr_multiplier: float = 0.01
+    c_dim: int = 0
+    architecture: Architecture = "skip"
+    widths: tuple[int, ...] = ()
+    conv_clamp: float | None = None
+    truncation_cutoff: int | None = None
+    bar_rows: int = 0
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a resolution that is no power of two from 8 up."""
+        """Raise ValueError for a resolution, widths or bars that cannot be."""
         check_resolution(self.resolution)
+        object.__setattr__(self, "widths", tuple(self.widths))  # a list, if it comes from JSON
+        check_widths(self.widths, len(self.resolutions))
+        check_bars(self.bar_rows, self.resolution)
 
     def channels(self, resolution: int) -> int:
         """Feature channels at `resolution`."""
+        if self.widths:
+            return self.widths[self.resolutions.index(resolution)]
         return min(self.channel_base // resolution, self.channel_max)
 
     @property
@@ -66,8 +100,20 @@ def check_resolution(resolution: int) -> None:
         raise ValueError(f"resolution must be a power of two from 8 up, got {resolution}")
 
 
+def check_widths(widths: tuple[int, ...], resolutions: int) -> None:
+    """Raise ValueError unless there are none, or a positive one for each resolution."""
+    if widths and (len(widths) != resolutions or min(widths) < 1):
+        raise ValueError(f"widths must be {resolutions} positive numbers, got {widths}")
+
+
+def check_bars(bar_rows: int, resolution: int) -> None:
+    """Raise ValueError unless a picture is left between the bars."""
+    if not 0 <= 2 * bar_rows < resolution:
+        raise ValueError(f"bar_rows must be 0 to {resolution // 2 - 1}, got {bar_rows}")
+
+
 class Mapping(nn.Module):
-    """z to w: normalise to unit mean square, then fully connected layers."""
+    """z, and a class where there are any, to w: normalise, then fully connected layers."""
 
     w_avg: Tensor
 
@@ -75,19 +121,46 @@ class Mapping(nn.Module):
         """`w_avg` starts at zero; training sets it to the mean of w."""
         super().__init__()
         self._layers = config.mapping_layers
+        self._truncated = config.truncation_cutoff
+        self._num_ws = config.num_ws
+        inputs = config.z_dim
+        if config.c_dim:
+            self.embed = Dense(config.c_dim, config.w_dim)
+            inputs += config.w_dim
         for index in range(config.mapping_layers):
-            inputs = config.z_dim if index == 0 else config.w_dim
             multiplier = config.mapping_lr_multiplier
             layer = Dense(inputs, config.w_dim, lr_multiplier=multiplier, activate=True)
             self.add_module(f"fc{index}", layer)
+            inputs = config.w_dim
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
 
-    def forward(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
-        """(n, z_dim) standard normal -> (n, w_dim), pulled towards w_avg for psi below 1."""
+    def forward(
+        self, z: Tensor, truncation_psi: float = 1.0, labels: Tensor | None = None
+    ) -> Tensor:
+        """Map and truncate.
+
+        Args:
+            z: (n, z_dim) standard normal.
+            truncation_psi: how far from w_avg; below 1 it is pulled towards it.
+            labels: (n, c_dim) one-hot; only and always with classes.
+
+        Returns:
+            (n, w_dim), or (n, num_ws, w_dim) where only the first ws are truncated.
+        """
         x = normalised(z)
+        if labels is not None:
+            x = torch.cat([x, normalised(self.embed(labels))], dim=1)
         for index in range(self._layers):
             x = self.get_submodule(f"fc{index}")(x)
-        return x if truncation_psi == 1.0 else self.w_avg.lerp(x, truncation_psi)
+        return x if truncation_psi == 1.0 else self.layered(self.w_avg.lerp(x, truncation_psi), x)
+
+    def layered(self, truncated: Tensor, full: Tensor) -> Tensor:
+        """The first ws truncated, the rest full, from (n, w_dim) each; see `forward`."""
+        if self._truncated is None:
+            return truncated
+        rest = self._num_ws - self._truncated
+        layers = [truncated] * self._truncated + [full] * rest
+        return torch.stack(layers, dim=1)
 
 
 def normalised(z: Tensor) -> Tensor:
@@ -101,43 +174,51 @@ class SynthesisLayer(nn.Module):
     noise_const: Tensor
     resample_filter: Tensor
 
-    def __init__(self, inputs: int, outputs: int, w_dim: int, resolution: int, *, up: bool) -> None:
+    def __init__(self, inputs: int, config: GeneratorConfig, resolution: int, *, up: bool) -> None:
         """`resolution` is that of the output; `up` doubles it."""
         super().__init__()
-        self.affine = Dense(w_dim, inputs, bias=1.0)
+        outputs = config.channels(resolution)
+        self.affine = Dense(config.w_dim, inputs, bias=1.0)
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
         self.register_buffer("resample_filter", resample_kernel())
         self._up = up
+        self._clamp = config.conv_clamp
 
-    def forward(self, x: Tensor, w: Tensor, noise_mode: NoiseMode = "const") -> Tensor:
+    def forward(
+        self, x: Tensor, w: Tensor, noise_mode: NoiseMode, gain: float = 1.0, *, fused: bool = False
+    ) -> Tensor:
         """(n, in, h, w) features and (n, w_dim) -> (n, out, resolution, resolution)."""
         kernel = self.resample_filter if self._up else None
-        x = modulated_conv(x, self.weight, self.affine(w), kernel)
+        x = modulated_conv(x, self.weight, self.affine(w), kernel, fused=fused)
         if noise_mode == "const":
-            x = x + self.noise_const * self.noise_strength
+            x = x + (self.noise_const * self.noise_strength).to(x.dtype)
         elif noise_mode == "random":
-            x = x + torch.randn_like(x[:, :1]) * self.noise_strength
-        return activated(x, self.bias, SQRT_2)
+            x = x + torch.randn_like(x[:, :1]) * self.noise_strength.to(x.dtype)
+        clamp = clamp_in(x.dtype, self._clamp)
+        return activated(x, self.bias, SQRT_2 * gain, clamp and clamp * gain)
 
 
 class ToRGB(nn.Module):
     """Modulated 1x1 convolution to three channels, not demodulated."""
 
-    def __init__(self, inputs: int, w_dim: int) -> None:
+    def __init__(self, inputs: int, config: GeneratorConfig) -> None:
         """Styles carry the equalising gain 1 / sqrt(inputs)."""
         super().__init__()
-        self.affine = Dense(w_dim, inputs, bias=1.0)
+        self.affine = Dense(config.w_dim, inputs, bias=1.0)
         self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))
         self.bias = nn.Parameter(torch.zeros(3))
         self._gain = 1.0 / math.sqrt(inputs)
+        self._clamp = config.conv_clamp
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, *, fused: bool = False) -> Tensor:
         """(n, in, r, r) and (n, w_dim) -> (n, 3, r, r)."""
-        rgb = modulated_conv(x, self.weight, self.affine(w) * self._gain, demodulate=False)
-        return rgb + self.bias[None, :, None, None]
+        styles = self.affine(w) * self._gain
+        rgb = modulated_conv(x, self.weight, styles, demodulate=False, fused=fused)
+        biased = rgb + self.bias.to(x.dtype)[None, :, None, None]
+        return clamped(biased, clamp_in(x.dtype, self._clamp))
 
 
 class SynthesisBlock(nn.Module):
@@ -149,47 +230,81 @@ class SynthesisBlock(nn.Module):
         """The block at 4 starts from a learnt constant and has no conv0."""
         super().__init__()
         channels = config.channels(resolution)
-        self._first = resolution == 4
-        if self._first:
+        self._resolution, self._highest = resolution, config.resolution
+        self._residual = config.architecture == "resnet" and resolution > 4
+        self._draws = config.architecture == "skip" or resolution == config.resolution
+        if resolution == 4:
             self.const = nn.Parameter(torch.randn(channels, 4, 4))
         else:
             inputs = config.channels(resolution // 2)
-            self.conv0 = SynthesisLayer(inputs, channels, config.w_dim, resolution, up=True)
-        self.conv1 = SynthesisLayer(channels, channels, config.w_dim, resolution, up=False)
-        self.torgb = ToRGB(channels, config.w_dim)
+            self.conv0 = SynthesisLayer(inputs, config, resolution, up=True)
+            if self._residual:
+                self.skip = Convolution(inputs, channels, 1, resample="up", bias=False)
+        self.conv1 = SynthesisLayer(channels, config, resolution, up=False)
+        if self._draws:
+            self.torgb = ToRGB(channels, config)
         self.register_buffer("resample_filter", resample_kernel())
 
     def forward(
-        self, x: Tensor | None, image: Tensor | None, w: Tensor, noise_mode: NoiseMode
-    ) -> tuple[Tensor, Tensor]:
-        """Features and picture of half the resolution (None at first) -> those of this one."""
-        if self._first or x is None:
-            x = self.const[None].expand(w.shape[0], -1, -1, -1)
+        self,
+        x: Tensor | None,
+        image: Tensor | None,
+        ws: list[Tensor],
+        noise_mode: NoiseMode,
+        execution: Execution = FLOAT32,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Features and picture (float32) of half the resolution -> those of this one.
+
+        `ws` are those of conv0 (not at 4), conv1 and torgb; features and picture are None at first.
+        """
+        fused = execution.fused
+        if x is None:
+            x = self._placed(self.const[None].expand(len(ws[0]), -1, -1, -1), execution)
         else:
-            x = self.conv0(x, w, noise_mode)
-        x = self.conv1(x, w, noise_mode)
-        rgb = self.torgb(x, w)
-        if image is not None:
-            rgb = rgb + upsampled(image, self.resample_filter)
-        return x, rgb
+            x = self._placed(x, execution)
+            skipped = self.skip(x, SQRT_HALF) if self._residual else None
+            x = self.conv0(x, ws[0], noise_mode, fused=fused)
+            if skipped is not None:
+                x = skipped + self.conv1(x, ws[1], noise_mode, SQRT_HALF, fused=fused)
+        if not self._residual:
+            x = self.conv1(x, ws[-2], noise_mode, fused=fused)
+        if self._draws:
+            rgb = self.torgb(x, ws[-1], fused=fused).float()
+            image = rgb if image is None else rgb + upsampled(image, self.resample_filter)
+        return x, image
+
+    def _placed(self, x: Tensor, execution: Execution) -> Tensor:
+        return execution.placed(x, self._resolution, self._highest)
 
 
 class Synthesis(nn.Module):
-    """w to pictures."""
+    """w to pictures.
+
+    Attributes:
+        execution: how to compute; may be changed at any time.
+    """
 
     def __init__(self, config: GeneratorConfig) -> None:
         """Blocks b4, b8, ... b{resolution}."""
         super().__init__()
+        self.execution = FLOAT32
         self._resolutions = config.resolutions
+        self._num_ws = config.num_ws
         for resolution in self._resolutions:
             self.add_module(f"b{resolution}", SynthesisBlock(config, resolution))
 
     def forward(self, w: Tensor, noise_mode: NoiseMode = "const") -> Tensor:
-        """(n, w_dim) float32 -> (n, 3, resolution, resolution) float32, about -1 to 1."""
+        """(n, w_dim) or (n, num_ws, w_dim) float32 -> (n, 3, r, r) float32, about -1 to 1."""
+        ws = [w] * self._num_ws if w.ndim == 2 else list(w.unbind(1))
         x: Tensor | None = None
         image: Tensor | None = None
+        first = 0
         for resolution in self._resolutions:
-            x, image = self.get_submodule(f"b{resolution}")(x, image, w, noise_mode)
+            layers = 2 if x is None else 3
+            block = self.get_submodule(f"b{resolution}")
+            own = ws[first : first + layers]
+            x, image = block(x, image, own, noise_mode, self.execution)
+            first += layers - 1  # the picture's w is the next block's first
         return cast("Tensor", image)
 
 
@@ -204,7 +319,15 @@ class Generator(nn.Module):
         self.synthesis = Synthesis(config)
 
     def forward(
-        self, z: Tensor, truncation_psi: float = 1.0, noise_mode: NoiseMode = "const"
+        self,
+        z: Tensor,
+        truncation_psi: float = 1.0,
+        noise_mode: NoiseMode = "const",
+        labels: Tensor | None = None,
     ) -> Tensor:
-        """(n, z_dim) float32, standard normal -> (n, 3, r, r) float32, about -1 to 1."""
-        return cast("Tensor", self.synthesis(self.mapping(z, truncation_psi), noise_mode))
+        """(n, z_dim) float32, standard normal -> (n, 3, r, r) float32, about -1 to 1.
+
+        `labels` are (n, c_dim) one-hot float32, only and always where there are classes.
+        """
+        w = self.mapping(z, truncation_psi, labels)
+        return cast("Tensor", self.synthesis(w, noise_mode))

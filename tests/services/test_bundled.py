@@ -1,52 +1,91 @@
 """The bundled models: each row's answer is its own, bit for bit, whatever its batch."""
 
-from collections.abc import Hashable
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.messages import ClipInfo, DiscriminatorInfo, GeneratorInfo
-from protocol.tensors import Array
-from services.catalogue import MODELS, Model, bundled_weights
+from orchestrator.search import sample
+from protocol.messages import (
+    ClipInfo,
+    DiscriminatorInfo,
+    EmbedImages,
+    EmbedTexts,
+    Generate,
+    GeneratorInfo,
+    Method,
+    Score,
+    Write,
+)
+from protocol.tensors import Array, TensorWriter
+from services.catalogue import BUNDLED, MODELS, Model, bundled_weights
 from services.loading import load_role
-from services.runtime.role import Role
+from services.runtime.role import Role, Rows
 from services.runtime.worker import pad
+
+MODELS_HERE = [model for model in MODELS if model.source == BUNDLED]
 
 
 @pytest.fixture(scope="module")
 def roles() -> dict[str, Role]:
-    return {model.name: load_role(model, "cpu") for model in MODELS}
+    return {model.name: load_role(model, "cpu") for model in MODELS_HERE}
 
 
 def test_all_weights_together_are_small() -> None:
     assert sum(path.stat().st_size for path in bundled_weights().iterdir()) < 40e6
 
 
-def some_rows(role: Role, count: int, seed: int) -> tuple[Hashable, Array]:
+def some_rows(role: Role, count: int, seed: int) -> Rows:
+    """Rows of a call that this role answers, prepared as the service prepares them."""
     rng = np.random.default_rng(seed)
-    about = role.info.about
+    about, writer = role.info.about, TensorWriter()
+    call: Method
     if isinstance(about, GeneratorInfo):
-        space = about.spaces[seed % 2]
-        return (space.name, 1.0, 0), rng.standard_normal((count, space.size), np.float32)
-    if isinstance(about, ClipInfo):
-        shape = (count, about.image_size, about.image_size, 3)
-        return "images", rng.integers(0, 255, shape, np.uint8)
-    assert isinstance(about, DiscriminatorInfo)
-    return "score", rng.integers(0, 255, (count, about.height, about.width, 3), np.uint8)
+        space = about.spaces[seed % len(about.spaces)]
+        array: Array = sample(space, count, rng)
+        genomes = writer.add(array)
+        if about.writes:
+            call = Write(space=space.name, genomes=genomes)
+        else:
+            call = Generate(space=space.name, genomes=genomes, truncation_psi=1.0, clip_size=0)
+    elif isinstance(about, ClipInfo):
+        array = rng.integers(0, 255, (count, about.image_size, about.image_size, 3), np.uint8)
+        call = EmbedImages(images=writer.add(array))
+    else:
+        assert isinstance(about, DiscriminatorInfo)
+        array = rng.integers(0, 255, (count, about.height, about.width, 3), np.uint8)
+        call = Score(images=writer.add(array))
+    return role.prepare(call, lambda _: array)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def check_independent(role: Role, rows: Rows, place: int) -> None:
+    """A row has the same answer alone as among all of these, bit for bit."""
+    row = rows.values[place]
+    together = role.compute(rows.options, pad(rows.values, role.info.batch_rows))
+    alone = role.compute(rows.options, pad(row[None], role.info.batch_rows))
+    for one, many in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one[0], many[place])
+        np.testing.assert_array_equal(one[0], one[-1])
+
+
+@pytest.mark.parametrize("model", MODELS_HERE, ids=lambda model: model.name)
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), place=st.integers(0, 15), count=st.integers(1, 16))
 def test_a_row_does_not_know_its_batch(
     roles: dict[str, Role], model: Model, seed: int, place: int, count: int
 ) -> None:
     role = roles[model.name]
-    options, rows = some_rows(role, count, seed)
-    row = rows[place % count]
-    (together,) = role.compute(options, pad(rows, role.info.batch_rows))
-    (alone,) = role.compute(options, pad(row[None], role.info.batch_rows))
-    np.testing.assert_array_equal(alone[0], together[place % count])
-    np.testing.assert_array_equal(alone[0], alone[-1])
+    check_independent(role, some_rows(role, count, seed), place % count)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    texts=st.lists(st.text(min_size=1, max_size=80), min_size=1, max_size=16),
+    place=st.integers(0, 15),
+)
+def test_a_text_does_not_know_its_batch(
+    roles: dict[str, Role], texts: list[str], place: int
+) -> None:
+    role = roles["mini-clip"]
+    rows = role.prepare(EmbedTexts(texts=tuple(texts)), lambda _: np.empty(0))
+    check_independent(role, rows, place % len(texts))

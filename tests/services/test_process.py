@@ -7,17 +7,23 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from orchestrator.evaluation.evaluator import Evaluator
+from orchestrator.fleet.ensemble import Ensemble
 from orchestrator.fleet.launcher import LocalLauncher, LocalService, ServiceSpec
+from orchestrator.fleet.replicas import Replicas
+from protocol import slots
 from protocol.client import Client, Service
 from protocol.errors import (
     BadRequestError,
     ConfigError,
     ServiceError,
     ServiceLostError,
+    SlotLostError,
     WeightsError,
 )
 from protocol.messages import (
@@ -31,14 +37,16 @@ from protocol.messages import (
     Score,
     Scores,
 )
-from protocol.session import Answer
-from protocol.tensors import Array, TensorWriter
+from protocol.session import Answer, Pending
+from protocol.tensors import Array, Slot, TensorWriter
 from services.conformance.bench import Bench
 from services.conformance.checks import run
 from tests.tiny import RESOLUTION, Z_DIM
 
 Models = dict[str, Path]
 ROLES = ("generator", "clip", "discriminator")
+
+TIMES = [pytest.param(20, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.soak)]
 
 
 @pytest.fixture
@@ -217,29 +225,112 @@ def test_an_endpoint_in_use_is_not_stolen(launcher: LocalLauncher, tiny_models: 
         assert images_of(generate(client, connect(client, local), genomes(1))).shape[0] == 1
 
 
+ORCHESTRATOR = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from orchestrator.fleet.launcher import LocalLauncher, ServiceSpec
+from protocol.client import Client
+from protocol.messages import Generate
+from protocol.tensors import TensorWriter
+launcher = LocalLauncher(Path(sys.argv[1]))
+roles = ("generator", sys.argv[2]), ("clip", sys.argv[3])
+specs = [ServiceSpec(*role, threads=1) for role in roles]
+first, second = (launcher.start(spec) for spec in specs)
+print(first.process.pid, second.process.pid, flush=True)
+launcher.wait_ready([first], lambda: None)
+genomes = np.zeros((256, 8), np.float32)
+with Client() as client:
+    service = client.connect(first.endpoint, "generator")
+    print("under load", flush=True)
+    while True:
+        asked = []
+        for _ in range(4):
+            writer = TensorWriter()
+            call = Generate(space="z", genomes=writer.add(genomes))
+            asked.append(client.submit(service, call, writer.frames, slots=True))
+        for pending in asked:
+            client.wait([pending])
+            client.release(service, pending)
+"""
+
+
+def orchestrate(tmp_path: Path, models: Models) -> "subprocess.Popen[bytes]":
+    """A process that starts a generator and a clip, and keeps the generator busy."""
+    arguments = [str(tmp_path), str(models["generator"]), str(models["clip"])]
+    command = [sys.executable, "-c", ORCHESTRATOR, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+def orphans(pids: list[int]) -> list[int]:
+    """Those that still live after a time that is enough for any of them."""
+    until = time.monotonic() + 30
+    while any(alive(pid) for pid in pids) and time.monotonic() < until:
+        time.sleep(0.02)
+    return [pid for pid in pids if alive(pid)]
+
+
 def test_services_die_with_a_killed_parent(
     runtime_folder: Path, tmp_path: Path, tiny_models: Models
 ) -> None:
-    script = f"""
-import time
-from pathlib import Path
-from orchestrator.fleet.launcher import LocalLauncher, ServiceSpec
-launcher = LocalLauncher(Path({str(tmp_path)!r}))
-ready = launcher.start(ServiceSpec("generator", {str(tiny_models["generator"])!r}))
-launcher.wait_ready([ready], lambda: None)
-starting = launcher.start(ServiceSpec("clip", {str(tiny_models["clip"])!r}))
-print(ready.process.pid, starting.process.pid, flush=True)
-time.sleep(60)
-"""
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+    """While one computes, and the other is still loading or has just finished."""
+    with orchestrate(tmp_path, tiny_models) as parent:
         assert parent.stdout is not None
         pids = [int(word) for word in parent.stdout.readline().split()]
+        assert parent.stdout.readline() == b"under load\n"
         parent.kill()
-    until = time.monotonic() + 15
-    while any(alive(pid) for pid in pids) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert [pid for pid in pids if alive(pid)] == []
+    assert orphans(pids) == []
     assert list(runtime_folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("runtime_folder")
+def test_a_service_whose_interpreter_is_held_dies_with_its_parent() -> None:
+    """C code that keeps the interpreter lock keeps the death pipe from being read."""
+    held = """
+import ctypes
+from services.runtime.process import Parent
+Parent("ipc:///nowhere.sock", "0" * 16)
+print("held", flush=True)
+ctypes.PyDLL(None).sleep(1000)
+"""
+    starter = f"""
+import subprocess, sys
+pipe = subprocess.PIPE
+child = subprocess.Popen([sys.executable, "-c", {held!r}], stdin=pipe, stdout=pipe)
+child.stdout.readline()
+print(child.pid, flush=True)
+input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", starter], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert alive(pid)
+        parent.kill()
+    assert orphans([pid]) == []
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.timeout(3600)
+def test_killed_orchestrators_leave_no_orphan_and_no_file(
+    times: int, runtime_folder: Path, shm_folder: Path, tmp_path: Path, tiny_models: Models
+) -> None:
+    """Under load, and at any moment from the first start on."""
+    rng = np.random.default_rng(0)
+    loaded = 0
+    for _ in range(times):
+        with orchestrate(tmp_path, tiny_models) as parent:
+            assert parent.stdout is not None
+            pids = [int(word) for word in parent.stdout.readline().split()]
+            if rng.uniform() < 0.75:
+                loaded += parent.stdout.readline() == b"under load\n"
+            time.sleep(rng.uniform(0, 0.5))
+            parent.kill()
+        assert orphans(pids) == []
+        assert list(runtime_folder.glob("*")) == []
+        assert list(shm_folder.iterdir()) == []
+    assert loaded > times / 2
 
 
 def alive(pid: int) -> bool:
@@ -250,16 +341,16 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-def test_200_starts_and_kills_leave_nothing(
-    runtime_folder: Path, tmp_path: Path, tiny_models: Models
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.timeout(3600)
+def test_starts_and_kills_leave_nothing(
+    times: int, runtime_folder: Path, tmp_path: Path, tiny_models: Models
 ) -> None:
     """Killed at any moment of its life, from the first instruction to serving."""
     shm_before = set(Path("/dev/shm").iterdir())
     rng = np.random.default_rng(0)
     with LocalLauncher(tmp_path) as launcher:
-        for _ in range(200):
+        for _ in range(times):
             service = launcher.start(
                 ServiceSpec("generator", str(tiny_models["generator"]), threads=1)
             )
@@ -268,3 +359,79 @@ def test_200_starts_and_kills_leave_nothing(
             launcher.kill()
             assert list(runtime_folder.iterdir()) == []
     assert set(Path("/dev/shm").iterdir()) == shm_before
+
+
+def shared_memory_of(pid: int) -> str:
+    """The folder for pools that a process was started with."""
+    words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return dict(word.split(b"=", 1) for word in words if word)[b"GLASSHOUSE_SHM"].decode()
+
+
+def start_apart(
+    launcher: LocalLauncher, models: Models, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[LocalService]:
+    """The three roles, each with shared memory that the others and this process cannot see."""
+    found = []
+    for role in ROLES:
+        (folder / role).mkdir()
+        monkeypatch.setenv("GLASSHOUSE_SHM", str(folder / role))
+        found.append(launcher.start(ServiceSpec(role, str(models[role]))))  # type: ignore[arg-type] # a role
+    launcher.wait_ready(found, lambda: None)
+    monkeypatch.setenv("GLASSHOUSE_SHM", str(folder))
+    return found
+
+
+def check_death_in_mid_pull(
+    client: Client, process: "subprocess.Popen[bytes]", services: list[Service]
+) -> None:
+    generator, clip, _ = services
+    writer = TensorWriter()
+    call = Generate(space="z", genomes=writer.add(genomes(16)), clip_size=32)
+    drawn = client.submit(generator, call, writer.frames, slots=True)
+    client.wait([drawn])
+    result = drawn.answer().reply.result
+    assert isinstance(result, Pictures)
+    assert isinstance(result.clip_images, Slot)
+    process.send_signal(signal.SIGSTOP)
+    pending = client.submit(clip, EmbedImages(images=result.clip_images))
+    client.pump(0.5)
+    assert not pending.done
+    process.kill()
+    client.wait([pending])
+    assert isinstance(pending.error, SlotLostError)
+    assert client.call(clip, EmbedTexts(texts=("still there",))).error is None
+
+
+def test_services_that_share_no_memory_fetch_from_each_other(
+    launcher: LocalLauncher,
+    tiny_models: Models,
+    shm_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on other hosts; when the generator dies in mid-pull, only that request is lost."""
+    locals_ = start_apart(launcher, tiny_models, shm_folder, monkeypatch)
+    assert len({shared_memory_of(local.process.pid) for local in locals_}) == 3
+    with Client("test") as client:
+        services = [connect(client, local) for local in locals_]
+        roles = [Replicas.of(client, service) for service in services]
+        evaluator = Evaluator(client, Ensemble(*roles), np.ones(8, np.float32), "z")
+        asked: list[Method] = []
+        submit = client.submit
+
+        def noted(service: Service, call: Method, *args: Any, **options: Any) -> Pending:
+            asked.append(call)
+            return submit(service, call, *args, **options)
+
+        monkeypatch.setattr(client, "submit", noted)
+        fetched = evaluator.evaluate(genomes(20))
+        viewers = [call for call in asked if isinstance(call, EmbedImages | Score)]
+        assert len(viewers) == 4
+        assert all(isinstance(call.images, Slot) for call in viewers)
+        relayed = generate(client, services[0], genomes(20))
+        np.testing.assert_array_equal(fetched.images, images_of(relayed))
+        check_death_in_mid_pull(client, locals_[0].process, services)
+    launcher.stop()
+    for role in ROLES:
+        monkeypatch.setenv("GLASSHOUSE_SHM", str(shm_folder / role))
+        slots.sweep()  # the launcher does it where it can see
+        (shm_folder / role).rmdir()

@@ -68,7 +68,7 @@ def test_a_batch_that_groups_do_not_divide_is_refused() -> None:
 def test_halving_is_a_low_pass_then_a_stride(size: int) -> None:
     """For 1x1 kernels the filter runs at stride one and every second pixel is kept."""
     torch.manual_seed(2)
-    layer = Convolution(4, 6, size, down=True, bias=False, activate=False)
+    layer = Convolution(4, 6, size, resample="down", bias=False)
     x = torch.randn(2, 4, 16, 16)
     pad = (size + 1) // 2
     fir = resample_kernel().expand(4, 1, 4, 4)

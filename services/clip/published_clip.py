@@ -1,0 +1,15 @@
+"""CLIPs that others published, as open_clip builds them (Radford et al. 2021 and after)."""
+
+import torch
+
+from services.models.checkpoints import Checkpoint
+from services.models.published_clip import PublishedClip
+
+
+def load(checkpoint: Checkpoint, device: torch.device) -> PublishedClip:
+    """The CLIP in a checkpoint.
+
+    Raises:
+        ValueError: its configuration or tensors do not fit.
+    """
+    return PublishedClip(checkpoint.config, checkpoint.tensors).to(device)

@@ -1,0 +1,93 @@
+"""BigGAN-deep generators (Brock et al. 2019, arXiv 1809.11096).
+
+Three latent spaces, all with z, a standard normal within -2 and 2:
+
+* `z+embedding`, the usual one: z and q, the class's embedding whitened, so that steps are of one
+  size everywhere: embedding = mean + C^(1/2) q, with mean and covariance C of the embeddings of all
+  classes. A fresh one is as far from the mean as a class is, and between classes.
+* `z+mixture`: three classes, and how much there is of each; a fresh one is mostly one class.
+* `z+bits`: 1,000 bits and the softmax over them, as CLIP-GLaSS has it. It can express no class: one
+  bit alone makes 0.27 % of the mixture. For comparisons with its tables.
+
+psi multiplies z and chooses the statistics of batch norm, which end at 1.
+"""
+
+import torch
+from torch import Tensor
+
+from protocol.latent import LatentSpace, Segment
+from services.models.biggan import BigGAN, read_config
+from services.models.biggan_folded import FoldedBigGAN, Maps
+from services.models.checkpoints import Checkpoint
+
+Z_BOUND = 2.0  # where the released networks' z is cut
+Q_BOUND = 4.0  # in standard deviations; every class lies within
+MIXED = 3
+SHARPNESS = 4.0  # of weights from N(0, 1): the first of three has about nine tenths
+BIT_PROBABILITY = 0.005  # of CLIP-GLaSS
+
+
+class BigGANDeep:
+    """A BigGAN-deep generator behind the generator role."""
+
+    def __init__(self, network: BigGAN, maps: Maps) -> None:
+        config = network.config
+        self.height = self.width = config.output_dim
+        self._z_dim = config.z_dim
+        self._embeddings = network.embeddings.weight.detach().T.contiguous()
+        self._mean, self._root = whitening(self._embeddings)
+        self._draw = FoldedBigGAN(network, maps)
+        last = config.num_classes - 1
+        z = Segment("z", "real", config.z_dim, -Z_BOUND, Z_BOUND, "truncated_normal")
+        q = Segment("q", "real", config.class_embed_dim, -Q_BOUND, Q_BOUND, "truncated_normal")
+        classes = Segment("classes", "categorical", MIXED, 0, last, "uniform")
+        weights = Segment("weights", "real", MIXED, -Z_BOUND, Z_BOUND, "truncated_normal")
+        bits = Segment("bits", "binary", config.num_classes, 0, 1, "uniform", BIT_PROBABILITY)
+        self.spaces = (
+            LatentSpace("z+embedding", (z, q)),
+            LatentSpace("z+mixture", (z, classes, weights)),
+            LatentSpace("z+bits", (z, bits)),
+        )
+
+    def draw(self, space: str, genomes: Tensor, truncation_psi: float) -> Tensor:
+        """(n, size) float32 -> (n, 3, r, r) float32."""
+        z, rest = genomes[:, : self._z_dim], genomes[:, self._z_dim :]
+        condition = torch.cat([z * truncation_psi, self._embedding(space, rest)], dim=1)
+        return self._draw(condition, min(truncation_psi, 1.0))
+
+    def _embedding(self, space: str, genes: Tensor) -> Tensor:
+        """(n, class_embed_dim) from the genes that say the class."""
+        if space == "z+embedding":
+            return self._mean + genes @ self._root
+        if space == "z+bits":
+            return genes.softmax(dim=1) @ self._embeddings
+        last = len(self._embeddings) - 1
+        classes = genes[:, :MIXED].round().long().clamp(0, last)
+        shares = (genes[:, MIXED:] * SHARPNESS).softmax(dim=1)
+        return (shares[:, :, None] * self._embeddings[classes]).sum(dim=1)
+
+
+def whitening(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (d,) of (n, d) rows, and the symmetric root (d, d) of their covariance."""
+    exact = rows.double()
+    mean = exact.mean(0)
+    covariance = (exact - mean).T @ (exact - mean) / len(exact)
+    variances, axes = torch.linalg.eigh(covariance)
+    root = (axes * variances.clamp(min=0).sqrt()) @ axes.T
+    return mean.to(rows.dtype), root.to(rows.dtype)
+
+
+def load(checkpoint: Checkpoint, device: torch.device) -> BigGANDeep:
+    """The generator in a checkpoint.
+
+    Raises:
+        ValueError: its configuration or tensors are not those of a BigGAN-deep generator.
+    """
+    with torch.device("meta"):  # its tensors come from the checkpoint
+        network = BigGAN(read_config(checkpoint.config))
+    try:
+        network.load_state_dict(checkpoint.tensors, assign=True)
+    except RuntimeError as error:
+        why = "".join(str(error).splitlines()[1:2]).strip()  # of hundreds of lines
+        raise ValueError(f"the tensors are not those of a BigGAN generator: {why:.300}") from error
+    return BigGANDeep(network.eval().requires_grad_(requires_grad=False).to(device), Maps())
