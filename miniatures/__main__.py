@@ -1,19 +1,24 @@
 """`python -m miniatures`: train the bundled models, measure them, look at them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from miniatures.clip_training import train_clip
+from miniatures.biggan_training import train_biggan
+from miniatures.caption_training import train_captions
+from miniatures.classifier_training import train_classifiers
+from miniatures.clip_training import JUDGE, train_clip
 from miniatures.discriminator_training import train_discriminator
-from miniatures.evaluate import all_figures
-from miniatures.generator_training import train_car
+from miniatures.evaluation import all_figures
+from miniatures.evaluation.describing import describing_figures
+from miniatures.evaluation.main_job import PHRASES, PROMPTS, main_job_figures
+from miniatures.generator_training import train_generator
 from miniatures.sheets import write_sheets
 from miniatures.training import WEIGHTS, Job, default_device
 
@@ -24,18 +29,31 @@ class Model(StrEnum):
     """What can be trained."""
 
     CLIP = "clip-mini"
+    JUDGE_CLIP = "judge-clip"
+    CLASSIFIERS = "classifiers"
     CAR = "stylegan2-mini-car"
+    CHURCH = "stylegan2-mini-church"
+    FACE = "stylegan2-mini-face"
+    BIGGAN = "biggan-mini"
+    CAPTIONS = "gpt2-mini-captions"
     ALL = "all"
 
 
-def _train_car_with_discriminator(job: Job) -> None:
-    train_car(job)
-    train_discriminator(job)
+def _train_pair(job: Job, thing: str) -> None:
+    """A generator with its discriminator."""
+    train_generator(job, thing)
+    train_discriminator(job, thing)
 
 
 TRAININGS: dict[Model, Callable[[Job], None]] = {
     Model.CLIP: train_clip,
-    Model.CAR: _train_car_with_discriminator,
+    Model.JUDGE_CLIP: partial(train_clip, variant=JUDGE),
+    Model.CLASSIFIERS: train_classifiers,
+    Model.CAR: partial(_train_pair, thing="car"),
+    Model.CHURCH: partial(_train_pair, thing="church"),
+    Model.FACE: partial(_train_pair, thing="face"),
+    Model.BIGGAN: train_biggan,
+    Model.CAPTIONS: train_captions,
 }
 
 WeightsOption = Annotated[Path, typer.Option(help="Folder of the weights.")]
@@ -65,13 +83,28 @@ def train(
 
 
 @app.command()
-def evaluate(weights: WeightsOption = WEIGHTS) -> None:
-    """Print the figures of the bundled models."""
-    table = Table("model", "figure", "value")
-    for model, figures in all_figures(weights).items():
-        for figure, value in figures.items():
-            table.add_row(model, figure, f"{value:.3f}")
-    Console().print(table)
+def evaluate(
+    weights: WeightsOption = WEIGHTS,
+    only: Annotated[str, typer.Option(help="Only models whose names contain this.")] = "",
+    work: Annotated[Path, typer.Option(help="Folder of the main job's runs.")] = Path(
+        "build/main-job"
+    ),
+    prompts: Annotated[int, typer.Option(min=1, help="Of each thing in the main job.")] = PROMPTS,
+    *,
+    main_job: Annotated[
+        bool, typer.Option("--main-job", help="Grow prompts and let the classifiers read them.")
+    ] = False,
+) -> None:
+    """Print the figures of the bundled models as they are measured."""
+    rows: Iterable[tuple[str, str, float | None]] = all_figures(weights, only)
+    if main_job:
+        things = [thing for thing in PHRASES if only in thing]
+        rows = chain(
+            main_job_figures(weights, work, things, count=prompts),
+            describing_figures(weights, work) if only in "mini-captions" else (),
+        )
+    for model, figure, value in rows:
+        typer.echo(f"{model:24} {figure:52} {'' if value is None else f'{value:8.3f}'}".rstrip())
 
 
 @app.command()

@@ -1,21 +1,24 @@
-"""Training of the bundled CLIP.
+"""Training of the bundled CLIPs: the one that searches, and the judge that no search ever sees.
 
 Contrastive, with hard negatives: a batch is made of groups of four scenes that differ in one
 attribute (or in time and one other), each with a random caption that mentions it. Captions may be
 partial, so a caption can be true of other pictures of its batch too; such pairs are left out of
 the loss, by the exact claims of the captions. Pictures are blurred, noised and shaded a little,
-so that a generator's softer pictures are not strange to it. Sources: Radford et al. 2021 (CLIP);
-hard negatives measured in docs/miniatures.md.
+so that a generator's softer pictures are not strange to it. The judge has another encoder, other
+first weights and other lots, so that the two do not share their mistakes. Sources: Radford et al.
+2021 (CLIP); hard negatives measured in docs/miniatures.md.
 """
 
 import dataclasses
 import random
+from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from miniatures.fitting import Recipe, adamw
 from miniatures.progress import progress
 from miniatures.training import (
     SNAPSHOT_EVERY,
@@ -26,13 +29,19 @@ from miniatures.training import (
     save_snapshot,
     set_rates,
 )
-from miniatures.world import describe, hard_group, render_all, vocabulary
-from miniatures.world.captions import UNCLAIMED, random_mention
+from miniatures.world import (
+    UNCLAIMED,
+    describe,
+    hard_group,
+    random_mention,
+    render_all,
+    vocabulary,
+)
 from services.models.checkpoints import save_checkpoint
 from services.models.clip import ARCHITECTURE, ClipModel
 from services.models.tokenizer import FIRST_WORD
 
-STEPS: Final = 1300
+STEPS: Final = 3000
 GROUPS: Final = 24
 PEAK_RATE: Final = 1e-3
 CONTEXT: Final = 32
@@ -51,12 +60,49 @@ class Batch:
     """(n, n) bool: caption i is also true of picture j, though j is another row."""
 
 
-def clip_config() -> dict[str, Any]:
-    """The config of the bundled CLIP: a ModifiedResNet of 1-1-1-1 blocks, a 128x2 text tower."""
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One of the bundled CLIPs."""
+
+    name: str
+    """Of its weights."""
+    training: str
+    """Of its snapshot and in reports."""
+    what: str
+    vision: Mapping[str, Any]
+    """Its picture encoder, as open_clip takes it."""
+    lots: str
+    """What its pictures and captions are drawn from, besides the seed."""
+    first_seed: int
+    """Of its first weights, added to the seed."""
+
+
+SEARCH: Final = Variant(
+    "mini-clip",
+    "clip-mini",
+    "CLIP for 64x64 drawings of the miniatures' world",
+    {"layers": [1, 1, 1, 1], "width": 20, "head_width": 64, "image_size": 64},
+    "clip",
+    0,
+)
+"""A ModifiedResNet of 1-1-1-1 blocks."""
+JUDGE: Final = Variant(
+    "mini-judge-clip",
+    "judge-clip",
+    "a second CLIP for drawings of the miniatures' world, to judge what the first has searched",
+    {"layers": 4, "width": 128, "head_width": 32, "patch_size": 8, "image_size": 64},
+    "judge",
+    1,
+)
+"""A vision transformer over patches of 8x8 pixels."""
+
+
+def clip_config(variant: Variant = SEARCH) -> dict[str, Any]:
+    """The config of a bundled CLIP; all have a 128x2 text tower."""
     words = vocabulary()
     return {
         "embed_dim": 128,
-        "vision_cfg": {"layers": [1, 1, 1, 1], "width": 20, "head_width": 64, "image_size": 64},
+        "vision_cfg": dict(variant.vision),
         "text_cfg": {
             "context_length": CONTEXT,
             "vocab_size": FIRST_WORD + len(words) + 1,
@@ -70,39 +116,40 @@ def clip_config() -> dict[str, Any]:
     }
 
 
-def train_clip(job: Job) -> None:
-    """Train, resuming from the last snapshot, and write mini-clip.safetensors."""
+def train_clip(job: Job, variant: Variant = SEARCH) -> None:
+    """Train, resuming from the last snapshot, and write the variant's safetensors."""
     steps = job.steps or STEPS
-    torch.manual_seed(job.seed)
-    model = ClipModel(clip_config()).to(job.device)
+    torch.manual_seed(job.seed + variant.first_seed)
+    model = ClipModel(clip_config(variant)).to(job.device)
     model.network.train().requires_grad_(requires_grad=True)
-    optimizer = _optimizer(model)
+    recipe = Recipe(variant.training, STEPS, PEAK_RATE, weight_decay=0.05)
+    optimizer = adamw(model.network, recipe)
     average = Average(model.network, horizon=200)
-    snapshot = job.work / "clip-mini.pt"
+    snapshot = job.work / f"{variant.training}.pt"
     first = resume(snapshot, model.network, optimizer, average, job.device)
-    with progress("clip-mini", first, steps) as report:
+    with progress(variant.training, first, steps) as report:
         for step in range(first, steps):
             set_rates(optimizer, cosine(step, steps))
-            batch = draw_batch(random.Random(f"{job.seed}/clip/{step}"))
+            batch = draw_batch(random.Random(f"{job.seed}/{variant.lots}/{step}"))
             loss, hits = _step(model, optimizer, batch)
             average.update(model.network, step)
             report(step + 1, loss=loss, hits=hits)
             if (step + 1) % SNAPSHOT_EVERY == 0 or step + 1 == steps:
                 save_snapshot(snapshot, model.network, optimizer, average, step + 1)
-                write_clip(job, average.tensors, step + 1)
+                write_clip(job, variant, average.tensors, step + 1)
 
 
-def write_clip(job: Job, tensors: dict[str, Tensor], steps: int) -> None:
+def write_clip(job: Job, variant: Variant, tensors: dict[str, Tensor], steps: int) -> None:
     """Write the weights with their card."""
     card = {
-        "name": "mini-clip",
-        "what": "CLIP for 64x64 drawings of the miniatures' world",
+        "name": variant.name,
+        "what": variant.what,
         "training": f"{steps} steps of {4 * GROUPS} drawings, AdamW {PEAK_RATE}, seed {job.seed}",
         "data": "drawn by miniatures.world; no photographs",
         "licence": "MIT",
     }
-    path = job.weights / "mini-clip.safetensors"
-    save_checkpoint(path, ARCHITECTURE, clip_config(), tensors, card, half=True)
+    path = job.weights / f"{variant.name}.safetensors"
+    save_checkpoint(path, ARCHITECTURE, clip_config(variant), tensors, card, half=True)
 
 
 def draw_batch(rng: random.Random, groups: int = GROUPS) -> Batch:
@@ -111,7 +158,9 @@ def draw_batch(rng: random.Random, groups: int = GROUPS) -> Batch:
     for _ in range(groups):
         group, differing = hard_group(rng)
         scenes += group
-        captions += [describe(rng, scene, random_mention(rng, differing)) for scene in group]
+        for scene in group:
+            mention = random_mention(rng, differing, scene.thing)
+            captions.append(describe(rng, scene, mention))
     texts = [with_stranger(rng, caption.text) for caption in captions]
     claims = torch.tensor([caption.claims for caption in captions])
     labels = torch.tensor([scene.labels for scene in scenes])
@@ -167,13 +216,3 @@ def _step(model: ClipModel, optimizer: torch.optim.Optimizer, batch: Batch) -> t
     best = logits.detach().masked_fill(clash, -1e4).argmax(dim=1)
     hits = (best == torch.arange(len(best), device=best.device)).float().mean()
     return loss.item(), hits.item()
-
-
-def _optimizer(model: ClipModel) -> torch.optim.Optimizer:
-    decayed = [p for p in model.network.parameters() if p.ndim >= 2]
-    others = [p for p in model.network.parameters() if p.ndim < 2]
-    groups = [
-        {"params": decayed, "peak": PEAK_RATE, "weight_decay": 0.05},
-        {"params": others, "peak": PEAK_RATE, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98))

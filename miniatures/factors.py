@@ -1,10 +1,11 @@
-"""From z to the factors of a car scene, and from factors to numbers.
+"""From z to the factors of a scene, and from factors to numbers.
 
-The bundled generator is built so that one knows what each z shows. The normalised z is projected
-on fixed random orthonormal directions, one per factor. A category takes the value into whose
-share of the normal distribution the projection falls, so that all values are equally likely for z
-~ N(0, 1); a smooth factor is twice the distribution function, less one. What is left of z changes
-nothing. A car's scene as `features` is one-hot categories followed by the smooth factors.
+The bundled generators are built so that one knows what each z shows. The normalised z is projected
+on fixed random orthonormal directions, one per factor of the domain. A category takes the value
+into whose share of the normal distribution the projection falls, so that all values are equally
+likely for z ~ N(0, 1); a smooth factor is twice the distribution function, less one. What is left
+of z changes nothing. As `features` a scene is its one-hot categories followed by the smooth
+factors.
 """
 
 from dataclasses import dataclass
@@ -13,40 +14,31 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from miniatures.world import Scene, settings
-from miniatures.world.scene import FACINGS, KINDS, VALUES
+from miniatures.domains import Domain
+from miniatures.world import Scene
 from services.models.stylegan2 import normalised
 
-CATEGORIES: Final[dict[str, tuple[str, ...]]] = {
-    "kind": KINDS["car"],
-    "colour": VALUES["colour"],
-    "setting": VALUES["setting"],
-    "time": VALUES["time"],
-    "facing": FACINGS,
-    "layout": tuple(str(layout) for layout in range(settings.LAYOUTS)),
-}
-SMOOTH: Final = ("size", "x", "y", "tone")
-FEATURES: Final = sum(len(values) for values in CATEGORIES.values()) + len(SMOOTH)
 DIRECTIONS_SEED: Final = 20
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The factors of n scenes."""
+    """The factors of n scenes of a domain."""
 
+    domain: Domain
     choices: Tensor
-    """(n, categories) int64: index of each category's value, in the order of CATEGORIES."""
+    """(n, categories) int64: index of each category's value, in the domain's order."""
     smooth: Tensor
     """(n, smooth) float32, -1 to 1."""
 
 
-def directions(z_dim: int) -> Tensor:
+def directions(z_dim: int, domain: Domain) -> Tensor:
     """(z_dim, factors) float32 orthonormal columns, always the same for a z_dim.
 
     Raises:
         ValueError: z_dim is smaller than the number of factors.
     """
-    count = len(CATEGORIES) + len(SMOOTH)
+    count = len(domain.categories) + len(domain.smooth)
     if z_dim < count:
         raise ValueError(f"z_dim must be at least {count}, got {z_dim}")
     seeded = torch.Generator().manual_seed(DIRECTIONS_SEED)
@@ -61,39 +53,27 @@ def thresholds(values: int) -> list[float]:
     return [float(quantile) for quantile in torch.special.ndtri(shares)]
 
 
-def cut(z: Tensor, axes: Tensor) -> Cut:
-    """(n, z_dim) and `directions` -> factors."""
-    projected = (normalised(z) @ axes).T.contiguous()
+def cut(z: Tensor, domain: Domain) -> Cut:
+    """(n, z_dim) -> factors."""
+    projected = (normalised(z) @ directions(z.shape[1], domain).to(z.device)).T.contiguous()
     choices = [
         torch.bucketize(row, row.new_tensor(thresholds(len(values))))
-        for row, values in zip(projected, CATEGORIES.values(), strict=False)
+        for row, values in zip(projected, domain.categories.values(), strict=False)
     ]
-    smooth = torch.erf(projected[len(CATEGORIES) :] / 2**0.5)
-    return Cut(torch.stack(choices, dim=1), smooth.T.contiguous())
+    smooth = torch.erf(projected[len(domain.categories) :] / 2**0.5)
+    return Cut(domain, torch.stack(choices, dim=1), smooth.T.contiguous())
 
 
 def features_of(factors: Cut) -> Tensor:
-    """Factors -> (n, FEATURES) float32: one-hot categories, then the smooth factors."""
+    """Factors -> (n, domain.size) float32: one-hot categories, then the smooth factors."""
     parts = [
         torch.nn.functional.one_hot(factors.choices[:, index], len(values)).to(torch.float32)
-        for index, values in enumerate(CATEGORIES.values())
+        for index, values in enumerate(factors.domain.categories.values())
     ]
     return torch.cat([*parts, factors.smooth], dim=1)
 
 
 def scenes_of(factors: Cut) -> list[Scene]:
     """The scenes that the factors name."""
-    return [
-        _scene(choices, smooth)
-        for choices, smooth in zip(factors.choices.tolist(), factors.smooth.tolist(), strict=True)
-    ]
-
-
-def _scene(choices: list[int], smooth: list[float]) -> Scene:
-    names = {
-        category: values[index]
-        for (category, values), index in zip(CATEGORIES.items(), choices, strict=True)
-    }
-    layout = int(names.pop("layout"))
-    size, x, y, tone = smooth
-    return Scene(thing="car", layout=layout, size=size, x=x, y=y, tone=tone, **names)
+    rows = zip(factors.choices.tolist(), factors.smooth.tolist(), strict=True)
+    return [factors.domain.scene(choices, smooth) for choices, smooth in rows]

@@ -1,4 +1,4 @@
-"""Training of the bundled StyleGAN2 of cars, in a way that one CPU core can afford.
+"""Training of the bundled StyleGAN2s, one per domain, in a way that one CPU core can afford.
 
 1. `train_renderer`: a small network turns a scene's factors into w, the synthesis network draws
 w, and both are taught to draw what the world draws: squared error with the object's pixels
@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from miniatures.factors import CATEGORIES, FEATURES, cut, directions, features_of, scenes_of
+from miniatures.domains import DOMAINS, Domain
+from miniatures.factors import cut, features_of, scenes_of
 from miniatures.mapping_construction import construct_mapping, move_w
 from miniatures.progress import progress
 from miniatures.training import (
@@ -51,17 +52,17 @@ DRAWINGS: Final = 32_768
 OBJECT_WEIGHT: Final = 3.0
 EDGE_WEIGHT: Final = 0.5
 SMALL_WEIGHT: Final = 0.5
-JOINT: Final = (("setting", "time", "layout"), ("kind", "facing"))
 RATES: Final = {"affine": 1e-2, "factors": 2e-3, "other": 1e-2}
 
 
 class FactorNetwork(nn.Module):
     """Factors to w; only training needs it."""
 
-    def __init__(self, w_dim: int) -> None:
+    def __init__(self, w_dim: int, domain: Domain) -> None:
         """Three layers of `w_dim` units, scaled so that w varies by about one from the start."""
         super().__init__()
-        inputs = FEATURES + sum(math.prod(sizes(group)) for group in JOINT)
+        self._domain = domain
+        inputs = domain.size + domain.joint_size
         self.layers = nn.Sequential(
             nn.Linear(inputs, w_dim),
             nn.LeakyReLU(0.2),
@@ -71,30 +72,26 @@ class FactorNetwork(nn.Module):
         )
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
-                hot = len(CATEGORIES) + len(JOINT) if layer.in_features == inputs else w_dim
+                active = len(domain.categories) + len(domain.joint)
+                hot = active if layer is self.layers[0] else w_dim
                 nn.init.normal_(layer.weight, std=math.sqrt(2 / hot))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(n, FEATURES) float32 -> (n, w_dim) float32."""
-        return cast("Tensor", self.layers(with_joint(features)))
+        """(n, domain.size) float32 -> (n, w_dim) float32."""
+        return cast("Tensor", self.layers(with_joint(features, self._domain)))
 
 
-def sizes(group: tuple[str, ...]) -> list[int]:
-    """How many values each category of a group has."""
-    return [len(CATEGORIES[name]) for name in group]
-
-
-def with_joint(features: Tensor) -> Tensor:
-    """Features, followed by a one-hot for each group of JOINT: its categories' outer product.
+def with_joint(features: Tensor, domain: Domain) -> Tensor:
+    """Features, followed by a one-hot for each joint group: its categories' outer product.
 
     A background is one of setting x time x layout; a network finds it sooner when it is told which.
     """
     parts, start = {}, 0
-    for name, values in CATEGORIES.items():
+    for name, values in domain.categories.items():
         parts[name] = features[:, start : start + len(values)]
         start += len(values)
     rows = [features]
-    for group in JOINT:
+    for group in domain.joint:
         joint = parts[group[0]]
         for name in group[1:]:
             joint = (joint[:, :, None] * parts[name][:, None]).flatten(1)
@@ -105,10 +102,10 @@ def with_joint(features: Tensor) -> Tensor:
 class Renderer(nn.Module):
     """Factors to pictures: what the first stage trains."""
 
-    def __init__(self, config: GeneratorConfig) -> None:
+    def __init__(self, config: GeneratorConfig, domain: Domain) -> None:
         """Fresh weights, without noise: every pixel is to be decided by the factors."""
         super().__init__()
-        self.factors = FactorNetwork(config.w_dim)
+        self.factors = FactorNetwork(config.w_dim, domain)
         self.synthesis = Synthesis(config)
         self._resolutions = config.resolutions
         for name, parameter in self.named_parameters():
@@ -116,13 +113,14 @@ class Renderer(nn.Module):
                 parameter.requires_grad_(False)  # noqa: FBT003 - torch types it positional-only
 
     def forward(self, features: Tensor) -> list[Tensor]:
-        """(n, FEATURES) float32 -> pictures so far at 4, 8, ... 64: (n, 3, r, r) float32."""
+        """(n, domain.size) float32 -> pictures so far at 4, 8, ... 64: (n, 3, r, r) float32."""
         w = self.factors(features)
         x: Tensor | None = None
         image: Tensor | None = None
         images = []
         for resolution in self._resolutions:
-            x, image = self.synthesis.get_submodule(f"b{resolution}")(x, image, w, "none")
+            block = self.synthesis.get_submodule(f"b{resolution}")
+            x, image = block(x, image, [w] * 3, "none")
             images.append(cast("Tensor", image))
         return images
 
@@ -158,10 +156,12 @@ def sharpness_at(step: int, steps: int) -> float:
     return 0.1 + 0.9 * min(1.0, max(0.0, (step / steps - 0.65) / 0.2))
 
 
-def draw_pool(seed: str, count: int, z_dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Random cars: features (n, FEATURES), pictures (n, 64, 64, 3) uint8, masks (n, 64, 64)."""
+def draw_pool(
+    domain: Domain, seed: str, count: int, z_dim: int = CONFIG.z_dim
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scenes: features (n, domain.size), pictures (n, 64, 64, 3) uint8, masks (n, 64, 64)."""
     generator = torch.Generator().manual_seed(random.Random(seed).getrandbits(62))
-    factors = cut(torch.randn(count, z_dim, generator=generator), directions(z_dim))
+    factors = cut(torch.randn(count, z_dim, generator=generator), domain)
     pictures = torch.empty(count, 64, 64, 3, dtype=torch.uint8)
     masks = torch.empty(count, 64, 64, dtype=torch.bool)
     for index, scene in enumerate(scenes_of(factors)):
@@ -170,22 +170,22 @@ def draw_pool(seed: str, count: int, z_dim: int) -> tuple[Tensor, Tensor, Tensor
     return features_of(factors), pictures, masks
 
 
-def train_renderer(job: Job) -> dict[str, Tensor]:
+def train_renderer(job: Job, domain: Domain) -> dict[str, Tensor]:
     """First stage; returns the averaged tensors of the Renderer. Resumes from its snapshot."""
     steps = job.steps or STEPS
     torch.manual_seed(job.seed)
-    renderer = Renderer(CONFIG).to(job.device)
+    renderer = Renderer(CONFIG, domain).to(job.device)
     optimizer = _optimizer(renderer)
     average = Average(renderer)
-    snapshot = job.work / "car-renderer.pt"
+    snapshot = job.work / f"{domain.thing}-renderer.pt"
     first = resume(snapshot, renderer, optimizer, average, job.device)
     for group, peak in zip(optimizer.param_groups, RATES.values(), strict=True):
         group["peak"] = peak  # the recipe's, also where the snapshot has another
     if first >= steps:
         return average.tensors
-    pool = draw_pool(f"{job.seed}/car", min(DRAWINGS, steps * BATCH), CONFIG.z_dim)
+    pool = draw_pool(domain, f"{job.seed}/{domain.thing}", min(DRAWINGS, steps * BATCH))
     forward = torch.compile(renderer) if job.compiled else renderer
-    with progress("car renderer", first, steps) as report:
+    with progress(f"{domain.thing} renderer", first, steps) as report:
         for step in range(first, steps):
             set_rates(optimizer, cosine(step, steps))
             features, wanted, mask = _pick(pool, step, job)
@@ -200,14 +200,14 @@ def train_renderer(job: Job) -> dict[str, Tensor]:
     return average.tensors
 
 
-def assemble(tensors: dict[str, Tensor]) -> Generator:
+def assemble(tensors: dict[str, Tensor], domain: Domain) -> Generator:
     """Second stage: a whole generator, on the CPU, from the tensors of a trained Renderer."""
-    renderer = Renderer(CONFIG)
+    renderer = Renderer(CONFIG, domain)
     renderer.load_state_dict({name: tensor.cpu() for name, tensor in tensors.items()})
     generator = Generator(CONFIG)
     generator.synthesis.load_state_dict(renderer.synthesis.state_dict())
     layers = [layer for layer in renderer.factors.layers if isinstance(layer, nn.Linear)]
-    shift = construct_mapping(generator.mapping, layers, JOINT)
+    shift = construct_mapping(generator.mapping, layers, domain)
     move_w(generator, shift)
     set_w_avg(generator)
     return generator
@@ -222,16 +222,16 @@ def set_w_avg(generator: Generator, rows: int = 20_000) -> None:
     generator.mapping.w_avg.copy_(generator.mapping(z.to(device)).mean(dim=0))
 
 
-def write_generator(job: Job, generator: Generator, steps: int) -> None:
-    """Write mini-car.safetensors with its card."""
+def write_generator(job: Job, generator: Generator, thing: str, steps: int) -> None:
+    """Write mini-THING.safetensors with its card."""
     card = {
-        "name": "mini-car",
-        "what": "StyleGAN2 that draws cars at 64x64",
+        "name": f"mini-{thing}",
+        "what": f"StyleGAN2 that draws a {thing} at 64x64",
         "training": f"{steps} steps of {BATCH} drawings; mapping network constructed",
         "data": "drawn by miniatures.world; no photographs",
         "licence": "MIT",
     }
-    path = job.weights / "mini-car.safetensors"
+    path = job.weights / f"mini-{thing}.safetensors"
     save_checkpoint(
         path, ARCHITECTURE, config_entries(CONFIG), generator.state_dict(), card, half=True
     )
@@ -250,10 +250,11 @@ def config_entries(config: GeneratorConfig) -> dict[str, Any]:
     }
 
 
-def train_car(job: Job) -> None:
-    """Both stages, and the weights."""
-    tensors = train_renderer(job)
-    write_generator(job, assemble(tensors), job.steps or STEPS)
+def train_generator(job: Job, thing: str) -> None:
+    """Both stages of the generator of a domain, and its weights."""
+    domain = DOMAINS[thing]
+    tensors = train_renderer(job, domain)
+    write_generator(job, assemble(tensors, domain), thing, job.steps or STEPS)
 
 
 def _pick(

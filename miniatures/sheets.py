@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from miniatures.discriminator_training import load_generator, samples
-from miniatures.factors import cut, directions, scenes_of
+from miniatures.domains import DOMAINS
+from miniatures.factors import cut, scenes_of
 from miniatures.world import KINDS, VALUES, Picture, Scene, random_scene, render, render_all
 
 COLUMNS = 12
@@ -27,7 +28,7 @@ def sheet(pictures: Picture, columns: int = COLUMNS) -> Image.Image:
 
 
 def world_sheet() -> Image.Image:
-    """The world: cars in every setting by day and night, then everything else."""
+    """The world: cars in every setting by day and night, then everything else by kinds."""
     rng = random.Random("sheet")
     kinds, colours = KINDS["car"], VALUES["colour"]
     scenes = [
@@ -35,20 +36,32 @@ def world_sheet() -> Image.Image:
         for row, setting in enumerate(VALUES["setting"])
         for i, time in enumerate(("day", "night") * (COLUMNS // 2))
     ]
-    scenes += [random_scene(rng, thing) for thing in VALUES["thing"][1:] for _ in range(COLUMNS)]
+    for thing in VALUES["thing"][1:]:
+        scenes += thing_row(rng, thing, COLUMNS)
     return sheet(render_all(scenes))
 
 
-def generator_sheet(weights: Path, count: int = 96, seed: int = 7) -> Image.Image:
-    """Random samples of a generator, uncurated."""
-    return sheet(samples(load_generator(weights), count, seed, torch.device("cpu")).numpy())
+def thing_row(rng: random.Random, thing: str, count: int) -> list[Scene]:
+    """Random scenes of a thing, its kinds in turn."""
+    scenes: list[Scene] = []
+    while len(scenes) < count:
+        scene = random_scene(rng, thing)
+        if scene.kind == KINDS[thing][len(scenes) % len(KINDS[thing])]:
+            scenes.append(scene)
+    return scenes
 
 
-def comparison_sheet(weights: Path, count: int = 24, seed: int = 8) -> Image.Image:
+def generator_sheet(weights: Path, count: int = 64, seed: int = 7) -> Image.Image:
+    """Random samples of a generator, uncurated, eight in a row."""
+    pictures = samples(load_generator(weights), count, seed, torch.device("cpu"))
+    return sheet(pictures.numpy(), columns=8)
+
+
+def comparison_sheet(weights: Path, thing: str, count: int = 24, seed: int = 8) -> Image.Image:
     """Rows of samples, each above the drawing that its z was taught to show."""
     generator = load_generator(weights)
     z = torch.randn(count, generator.config.z_dim, generator=torch.Generator().manual_seed(seed))
-    drawn = [render(scene) for scene in scenes_of(cut(z, directions(generator.config.z_dim)))]
+    drawn = [render(scene) for scene in scenes_of(cut(z, DOMAINS[thing]))]
     made = list(samples(generator, count, seed, torch.device("cpu")).numpy())
     rows = [
         half[start : start + COLUMNS]
@@ -59,14 +72,14 @@ def comparison_sheet(weights: Path, count: int = 24, seed: int = 8) -> Image.Ima
 
 
 def write_sheets(weights: Path, folder: Path) -> list[Path]:
-    """Write all sheets as WebP; returns their paths."""
+    """Write the sheets of the world and of every generator that there is, as WebP."""
     folder.mkdir(parents=True, exist_ok=True)
-    car = weights / "mini-car.safetensors"
-    pages = {
-        "world": world_sheet(),
-        "mini-car": generator_sheet(car),
-        "mini-car-beside-drawings": comparison_sheet(car),
-    }
+    pages = {"world": world_sheet()}
+    for thing in DOMAINS:
+        path = weights / f"mini-{thing}.safetensors"
+        if path.exists():
+            pages[path.stem] = generator_sheet(path)
+            pages[f"{path.stem}-beside-drawings"] = comparison_sheet(path, thing)
     for name, page in pages.items():
         page.save(folder / f"{name}.webp", quality=92, method=6)
     return [folder / f"{name}.webp" for name in pages]

@@ -4,14 +4,19 @@ from miniatures.world.captions import (
     UNCLAIMED,
     Caption,
     claims_hold,
+    claims_of,
     describe,
     full_caption,
+    random_mention,
     vocabulary,
 )
 from miniatures.world.sampling import hard_group, random_scene
 from miniatures.world.scene import (
     ATTRIBUTES,
+    CLASSES,
+    FACE_ATTRIBUTES,
     KINDS,
+    NOT_APPLICABLE,
     VALUES,
     Mask,
     Picture,
@@ -24,7 +29,10 @@ from miniatures.world.scene import (
 
 __all__ = [
     "ATTRIBUTES",
+    "CLASSES",
+    "FACE_ATTRIBUTES",
     "KINDS",
+    "NOT_APPLICABLE",
     "UNCLAIMED",
     "VALUES",
     "Caption",
@@ -32,10 +40,12 @@ __all__ = [
     "Picture",
     "Scene",
     "claims_hold",
+    "claims_of",
     "describe",
     "full_caption",
     "hard_group",
     "is_held_out",
+    "random_mention",
     "random_scene",
     "render",
     "render_all",

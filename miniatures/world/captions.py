@@ -4,193 +4,24 @@ A caption may leave out any attribute. Its claims are one label index per attrib
 `scene.ATTRIBUTES`, or UNCLAIMED; a caption is true of a scene when every claim agrees
 (`claims_hold`). Training and tests use that relation and nothing else, so a caption that happens
 to fit another picture of the batch is never taken for a wrong one.
-
-The colour of a face is the colour of its hair: "a woman with red hair".
 """
 
 import random
 from dataclasses import dataclass
 from typing import Final
 
-from miniatures.world.scene import ATTRIBUTES, VALUES, Scene
+from miniatures.world import words
+from miniatures.world.face_captions import person
+from miniatures.world.scene import ATTRIBUTES, FACE_ATTRIBUTES, VALUES, Scene
+from miniatures.world.words import ADJECTIVES, COLOUR_WORDS, HOURS, NOUNS, OPENERS, PLACES, VIEWS
 
 UNCLAIMED: Final = -1
-
-OPENERS: Final = (
-    "",
-    "",
-    "",
-    "",
-    "",
-    "a picture of ",
-    "a photo of ",
-    "an image of ",
-    "a drawing of ",
-    "a photograph of ",
-    "the picture of ",
-    "the image of ",
-    "a painting of ",
-)
-ADJECTIVES: Final = (
-    "beautiful",
-    "nice",
-    "big",
-    "small",
-    "little",
-    "old",
-    "new",
-    "pretty",
-    "lovely",
-    "single",
-    "bright",
-    "clean",
-    "fast",
-    "tiny",
-    "large",
-    "great",
-    "shiny",
-    "funny",
-    "modern",
-    "cute",
-)
-NOUNS: Final[dict[str, tuple[str, ...]]] = {
-    "car": ("car", "car", "car", "automobile", "vehicle"),
-    "sedan": ("sedan", "saloon", "sedan car", "limousine"),
-    "beetle": ("beetle", "beetle car", "bug", "round car"),
-    "suv": ("suv", "jeep", "off-roader", "suv car"),
-    "truck": ("truck", "pickup", "pickup truck", "lorry"),
-    "church": ("church", "church", "cathedral"),
-    "chapel": ("chapel", "church with a steeple", "church with a tower"),
-    "basilica": ("basilica", "church with a dome", "domed church"),
-    "house": ("house", "house", "home"),
-    "cottage": ("cottage", "house with a roof", "cabin"),
-    "block": ("block", "block of flats", "tower block", "apartment building", "building"),
-    "face": ("face", "person", "head", "portrait", "human"),
-    "man": ("man", "guy", "face of a man", "portrait of a man", "male"),
-    "woman": ("woman", "lady", "face of a woman", "portrait of a woman", "girl"),
-    "tree": ("tree", "tree", "plant"),
-    "pine": ("pine", "pine tree", "fir", "fir tree", "conifer"),
-    "broad": ("leafy tree", "oak", "oak tree", "round tree", "apple tree"),
-}
-"""Thing or kind -> what it is called."""
-SELDOM_GENERIC: Final = frozenset({"truck", "block"})
-"""Kinds that people hardly call by the name of their thing."""
-COLOUR_WORDS: Final[dict[str, tuple[str, ...]]] = {
-    "purple": ("purple", "purple", "violet"),
-    "grey": ("grey", "gray", "silver"),
-    "pink": ("pink", "pink", "rose"),
-    "red": ("red", "red", "red", "scarlet"),
-    "yellow": ("yellow", "yellow", "yellow", "golden"),
-}
-PLACES: Final[dict[str, tuple[str, ...]]] = {
-    "city": (
-        "in the city",
-        "in a city",
-        "in the city street",
-        "in a city street",
-        "in town",
-        "in the town",
-        "in front of skyscrapers",
-        "in the streets of a city",
-        "downtown",
-        "in a big city",
-        "in front of buildings",
-        "in new york",
-    ),
-    "road": (
-        "on the road",
-        "on a road",
-        "on a street",
-        "on a country road",
-        "on a highway",
-        "on the street",
-        "on the highway",
-        "in the desert",
-        "in the mountains",
-        "on the motorway",
-    ),
-    "snow": (
-        "in the snow",
-        "in the snow",
-        "on snow",
-        "in winter",
-        "in a snowy landscape",
-        "in a snow storm",
-        "in the cold snow",
-        "on a snow field",
-        "in the winter",
-    ),
-    "grass": (
-        "on the grass",
-        "in the grass",
-        "in a field",
-        "on a field",
-        "in a meadow",
-        "on a grass field",
-        "in a park",
-        "on a lawn",
-        "in the countryside",
-        "in a garden",
-    ),
-    "sea": (
-        "at the sea",
-        "by the sea",
-        "in the water",
-        "near the water",
-        "on the beach",
-        "at the beach",
-        "by the ocean",
-        "in front of the sea",
-        "on the shore",
-        "on the coast",
-    ),
-    "woods": (
-        "in the woods",
-        "in the forest",
-        "in a forest",
-        "in a wood",
-        "among trees",
-        "in the jungle",
-        "between trees",
-        "in a dark forest",
-    ),
-}
-"""Setting -> phrases that say where."""
-VIEWS: Final[dict[str, tuple[str, ...]]] = {
-    "city": ("a city", "the city", "a town", "a skyline", "a city street", "skyscrapers"),
-    "road": ("a road", "a highway", "a country road", "a desert road", "a street"),
-    "snow": ("snow", "a snowy landscape", "a snowy field", "the snow", "winter"),
-    "grass": ("a meadow", "a grass field", "grass", "a field", "a park"),
-    "sea": ("the sea", "the beach", "the ocean", "water", "the coast"),
-    "woods": ("a forest", "the woods", "a wood", "trees", "the forest"),
-}
-"""Setting -> phrases that name it alone."""
-HOURS: Final[dict[str, tuple[str, ...]]] = {
-    "day": (
-        "by day",
-        "during the day",
-        "in daylight",
-        "in the daytime",
-        "in the day",
-        "at noon",
-        "in the sunlight",
-        "in the sun",
-        "in the morning",
-    ),
-    "night": (
-        "at night",
-        "at night",
-        "at night",
-        "in the night",
-        "by night",
-        "in the dark",
-        "in the moonlight",
-        "at midnight",
-        "under the moon",
-        "under the stars",
-    ),
-}
-"""Time -> phrases that say when."""
+ODDS: Final = {"thing": 0.95, "kind": 0.4, "colour": 0.75, "setting": 0.75, "time": 0.35}
+"""How often a caption mentions an attribute."""
+FACE_ODDS: Final = {"kind": 0.75, "colour": 0.2, "setting": 0.35, "time": 0.15}
+"""The same for faces, which are spoken of by their own attributes first."""
+FEATURE_ODDS: Final = 0.4
+"""How often a caption of a face mentions one of those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,46 +37,60 @@ def claims_hold(claims: tuple[int, ...], labels: tuple[int, ...]) -> bool:
     return all(c in (UNCLAIMED, label) for c, label in zip(claims, labels, strict=True))
 
 
-def random_mention(rng: random.Random, forced: frozenset[str] = frozenset()) -> frozenset[str]:
-    """The attributes that a caption will mention; `forced` ones always are."""
-    odds = {"thing": 0.95, "kind": 0.3, "colour": 0.8, "setting": 0.8, "time": 0.4}
-    mention = {name for name in ATTRIBUTES if rng.random() < odds[name]} | forced
-    if mention & {"kind", "colour"} or not mention & {"setting", "time"}:
+def random_mention(
+    rng: random.Random, forced: frozenset[str] = frozenset(), thing: str = "car"
+) -> frozenset[str]:
+    """The attributes that a caption of a `thing` will mention; `forced` ones always are."""
+    odds = {**ODDS, **FACE_ODDS} if thing == "face" else ODDS
+    mention = {name for name, odd in odds.items() if rng.random() < odd} | forced
+    if thing == "face":
+        mention |= {name for name in FACE_ATTRIBUTES if rng.random() < FEATURE_ODDS}
+    if mention - {"setting", "time"} or not mention:
         mention.add("thing")
     return frozenset(mention)
 
 
 def describe(rng: random.Random, scene: Scene, mention: frozenset[str]) -> Caption:
-    """A random caption of a scene that mentions exactly these attributes."""
-    if "kind" not in mention and scene.kind in SELDOM_GENERIC and rng.random() < 0.75:
-        mention = mention | ({"kind"} if "thing" in mention else set())
+    """A random caption of a scene that mentions these attributes, so far as it has them.
+
+    It may add the kind, where a thing is hardly ever called by its general name.
+    """
+    mention = _sensible(rng, scene, mention)
     when = rng.choice(HOURS[scene.time]) if "time" in mention else ""
     if "thing" in mention:
-        where = rng.choice(PLACES[scene.setting]) if "setting" in mention else ""
-        text = _arranged(rng, _object(rng, scene, mention), where, when)
+        what, said = _object(rng, scene, mention)
+        where = rng.choice(PLACES[scene.setting]) if "setting" in mention - said else ""
+        text = _arranged(rng, what, where, when)
     else:
         view = rng.choice(VIEWS[scene.setting]) if "setting" in mention else "a picture"
         text = " ".join(filter(None, (rng.choice(OPENERS) + view, when)))
-    claims = tuple(
-        VALUES[name].index(getattr(scene, name)) if name in mention else UNCLAIMED
-        for name in ATTRIBUTES
-    )
-    return Caption(text, claims)
+    return Caption(text, claims_of(scene, mention))
+
+
+def claims_of(scene: Scene, mention: frozenset[str]) -> tuple[int, ...]:
+    """What a caption of the scene claims that mentions these attributes."""
+    labels = zip(ATTRIBUTES, scene.labels, strict=True)
+    return tuple(label if name in mention else UNCLAIMED for name, label in labels)
 
 
 def full_caption(scene: Scene) -> str:
     """The plain caption of a scene: "a yellow car in the city at night"."""
     where, when = PLACES[scene.setting][0], HOURS[scene.time][0]
-    name = NOUNS[scene.kind if scene.thing == "face" else scene.thing][0]
-    text = _with_hair(name, scene.colour) if scene.thing == "face" else f"{scene.colour} {name}"
-    return " ".join((with_article(text), where, when))
+    name = NOUNS[scene.kind if scene.thing in {"face", "animal", "shape"} else scene.thing][0]
+    if scene.thing == "face":
+        hair = words.HAIRED[scene.hair][0]
+        what = with_article(f"{hair} {name} with {scene.eyes} eyes")
+    else:
+        what = with_article(f"{scene.colour} {name}")
+    return f"{what} {where} {when}"
 
 
 def vocabulary() -> tuple[str, ...]:
     """Every word that a caption can hold, sorted."""
-    phrases = [*OPENERS, *ADJECTIVES, *VALUES["colour"], "a an the that is with and of hair leaves"]
-    phrases += ["walls haired blond very there it shows i want to see at on in by near front"]
-    for table in (NOUNS, COLOUR_WORDS, PLACES, VIEWS, HOURS):
+    phrases = [*OPENERS, *ADJECTIVES, *VALUES["colour"], *VALUES["eyes"], words.FUNCTION_WORDS]
+    phrases += [*words.LAKES.values(), *words.BEARDED.values(), *words.PORTRAITS]
+    groups = (words.HAIRED, words.WITH_HAIR, words.GLASSES, words.BEARD, words.SMILE, words.SMILING)
+    for table in (NOUNS, COLOUR_WORDS, PLACES, VIEWS, HOURS, words.CLOTHES, *groups):
         phrases += [phrase for group in table.values() for phrase in group]
     return tuple(sorted({word for phrase in phrases for word in phrase.replace("-", " ").split()}))
 
@@ -255,26 +100,37 @@ def with_article(text: str) -> str:
     return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
 
 
-def _with_hair(name: str, colour: str) -> str:
-    return f"{name} with {colour} hair"
+def _sensible(rng: random.Random, scene: Scene, mention: frozenset[str]) -> frozenset[str]:
+    """Without what the scene does not have, and with the kind where people would say it."""
+    mention = frozenset(name for name in mention if scene.has(name))
+    if scene.kind != "man" and rng.random() < 0.9:
+        mention -= {"beard"}
+    seldom = "thing" in mention and scene.kind in words.SELDOM_GENERIC
+    return mention | {"kind"} if seldom and rng.random() < 0.8 else mention
 
 
-def _object(rng: random.Random, scene: Scene, mention: frozenset[str]) -> str:
-    """The object's part of a caption, with article."""
-    noun = rng.choice(NOUNS[scene.kind if "kind" in mention else scene.thing])
-    adjective = rng.choice(ADJECTIVES) + " " if rng.random() < 0.12 else ""
-    coloured = "colour" in mention
-    text = _coloured(rng, scene, adjective, noun) if coloured else adjective + noun
-    return f"the {text}" if rng.random() < 0.12 else with_article(text)
+def _object(
+    rng: random.Random, scene: Scene, mention: frozenset[str]
+) -> tuple[str, frozenset[str]]:
+    """The object's part of a caption, with article, and what it says of the surroundings."""
+    said: frozenset[str] = frozenset()
+    if scene.thing == "face":
+        text = person(rng, scene, mention)
+    else:
+        noun = rng.choice(NOUNS[scene.kind if "kind" in mention else scene.thing])
+        if scene.kind == "lake" and "setting" in mention and scene.setting in words.LAKES:
+            noun, said = f"{words.LAKES[scene.setting]} {noun}", frozenset({"setting"})
+        adjective = rng.choice(ADJECTIVES) + " " if rng.random() < 0.12 else ""
+        text = _coloured(rng, scene, adjective, noun) if "colour" in mention else adjective + noun
+    portrait = scene.thing == "face" and rng.random() < 0.4
+    whole = f"the {text}" if rng.random() < 0.12 and not portrait else with_article(text)
+    if portrait:
+        whole = f"{rng.choice(('the', 'the', 'a'))} {rng.choice(words.PORTRAITS)} of {whole}"
+    return whole, said
 
 
 def _coloured(rng: random.Random, scene: Scene, adjective: str, noun: str) -> str:
     colour = rng.choice(COLOUR_WORDS.get(scene.colour, (scene.colour,)))
-    if scene.thing == "face":
-        hair = "blond" if scene.colour == "yellow" and rng.random() < 0.5 else colour
-        if noun in {"man", "woman", "girl", "lady", "guy"} and rng.random() < 0.3:
-            return f"{adjective}{hair} haired {noun}"
-        return adjective + _with_hair(noun, hair)
     roll = rng.random()
     if roll < 0.12:
         return f"{adjective}{noun} that is {colour}"

@@ -61,6 +61,11 @@ class Pen:
         """A filled circle."""
         self.ellipse(x, y, radius, radius, colour)
 
+    def ring(self, x: float, y: float, radius: float, width: float, colour: RGB) -> None:
+        """A circle that is `width` units thick, inwards from `radius`."""
+        corners = self._corners(x - radius, y - radius, x + radius, y + radius)
+        self._draw.ellipse(corners, outline=colour, width=round(width * abs(self._dx)))
+
     def dome(self, x: float, y: float, width: float, height: float, colour: RGB) -> None:
         """The upper half of an ellipse that stands on y."""
         corners = self._corners(x - width, y - height, x + width, y + height)

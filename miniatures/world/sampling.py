@@ -9,20 +9,36 @@ import random
 from typing import Any, Final
 
 from miniatures.world import settings
-from miniatures.world.scene import FACINGS, KINDS, VALUES, Scene
+from miniatures.world.scene import ATTRIBUTES, FACE_ATTRIBUTES, FACINGS, KINDS, VALUES, Scene
 
 GROUP: Final = 4
 """Scenes in a hard-negative group."""
-THING_WEIGHTS: Final = {"car": 4, "church": 1.5, "house": 1.5, "face": 1.5, "tree": 1.5}
+THING_WEIGHTS: Final = {
+    "car": 3,
+    "church": 3,
+    "house": 1,
+    "face": 14,
+    "tree": 1,
+    "animal": 2,
+    "shape": 1,
+    "clock": 1,
+    "lake": 1,
+}
+"""How often each is drawn; faces have the most that must be told apart."""
+VARIED: Final = {"colour": 4, "setting": 4, "thing": 3, "kind": 3, "time": 2}
+"""How often a group differs in an attribute."""
+FACE_VARIED: Final = 7
+"""The same for each attribute that only faces have."""
 
 
 def random_scene(rng: random.Random, thing: str | None = None, *, held_out: bool = False) -> Scene:
     """A random scene, of `thing` if one is named, from the wanted side of the split."""
     while True:
         chosen = thing or rng.choices(list(THING_WEIGHTS), list(THING_WEIGHTS.values()))[0]
+        kind = rng.choice(KINDS[chosen])
         scene = Scene(
             thing=chosen,
-            kind=rng.choice(KINDS[chosen]),
+            kind=kind,
             colour=rng.choice(VALUES["colour"]),
             setting=rng.choice(VALUES["setting"]),
             time=rng.choice(VALUES["time"]),
@@ -32,43 +48,55 @@ def random_scene(rng: random.Random, thing: str | None = None, *, held_out: bool
             x=rng.uniform(-1, 1),
             y=rng.uniform(-1, 1),
             tone=rng.uniform(-1, 1),
+            hair=rng.choice(VALUES["hair"]),
+            eyes=rng.choice(VALUES["eyes"]),
+            glasses=rng.choice(VALUES["glasses"]),
+            beard=rng.choice(VALUES["beard"]) if kind == "man" else "none",
+            smile=rng.choice(VALUES["smile"]),
         )
         if scene.held_out == held_out:
             return scene
 
 
 def changed(rng: random.Random, scene: Scene, attribute: str, value: str) -> Scene:
-    """The scene with one attribute set; a new thing gets a kind of its own."""
-    if attribute == "thing":
-        return dataclasses.replace(scene, thing=value, kind=rng.choice(KINDS[value]))
+    """The scene with one attribute set; a new thing gets a kind of its own, a new kind no beard."""
     fields: dict[str, Any] = {attribute: value}
+    if attribute == "thing":
+        fields["kind"] = rng.choice(KINDS[value])
+    if attribute in {"thing", "kind"}:
+        fields["beard"] = "none"
     return dataclasses.replace(scene, **fields)
 
 
 def hard_group(rng: random.Random) -> tuple[list[Scene], frozenset[str]]:
-    """Four training scenes alike in all but what is named: one attribute, or time and another.
+    """Four training scenes alike in all but what is named: one attribute, or two of them crossed.
 
     Returns the scenes and the attributes in which they differ, which their captions must mention.
     """
     while True:
-        scene = random_scene(rng, "car" if rng.random() < 0.5 else None)
-        attribute = rng.choices(("colour", "setting", "thing", "kind", "time"), (4, 4, 3, 2, 2))[0]
-        scenes, differing = _varied(rng, scene, attribute)
+        scene = random_scene(rng)
+        odds = dict(VARIED)
+        if scene.thing == "face":
+            odds |= dict.fromkeys(FACE_ATTRIBUTES, FACE_VARIED)
+        scenes, differing = _varied(rng, scene, rng.choices(list(odds), list(odds.values()))[0])
         if not any(one.held_out for one in scenes):
             return scenes, differing
 
 
 def _varied(rng: random.Random, scene: Scene, attribute: str) -> tuple[list[Scene], frozenset[str]]:
-    if attribute == "time":
-        other = rng.choice(("colour", "setting", "thing"))
-        pair = [changed(rng, scene, other, value) for value in rng.sample(VALUES[other], 2)]
-        scenes = [changed(rng, one, "time", time) for one in pair for time in VALUES["time"]]
-        return scenes, frozenset({"time", other})
-    values = KINDS[scene.thing] if attribute == "kind" else VALUES[attribute]
-    picks = rng.sample(values, min(GROUP, len(values)))
-    scenes = [changed(rng, scene, attribute, value) for value in picks]
-    if len(scenes) == GROUP:
-        return scenes, frozenset({attribute})
-    colours = rng.sample(VALUES["colour"], 2)
-    crossed = [changed(rng, one, "colour", colour) for one in scenes for colour in colours]
-    return crossed, frozenset({attribute, "colour"})
+    values = _values(scene, attribute)
+    if attribute == "beard" and scene.kind != "man":
+        scene = dataclasses.replace(scene, kind="man")
+    if len(values) >= GROUP:
+        picks = [changed(rng, scene, attribute, value) for value in rng.sample(values, GROUP)]
+        return picks, frozenset({attribute})
+    others = [name for name in ATTRIBUTES if name not in {attribute, "kind", "thing", "beard"}]
+    other = rng.choice([name for name in others if scene.has(name)])
+    pair = [changed(rng, scene, other, value) for value in rng.sample(VALUES[other], 2)]
+    two = rng.sample(values, 2)
+    crossed = [changed(rng, one, attribute, value) for one in pair for value in two]
+    return crossed, frozenset({attribute, other})
+
+
+def _values(scene: Scene, attribute: str) -> tuple[str, ...]:
+    return KINDS[scene.thing] if attribute == "kind" else VALUES[attribute]

@@ -1,4 +1,4 @@
-"""Trees: the pine and the broad one; the colour is the colour of the leaves.
+"""Trees: the pine, the broad one and the palm; the colour is the colour of the leaves.
 
 Local units: the tree stands on y = 0, is about 28 units wide and 44 high.
 """
@@ -34,5 +34,17 @@ def _broad(pen: Pen, colour: RGB) -> None:
         pen.disc(x, y, 2, light)
 
 
-KINDS: dict[str, Callable[[Pen, RGB], None]] = {"pine": _pine, "broad": _broad}
+def _palm(pen: Pen, colour: RGB) -> None:
+    pen.polygon([(-6, 0), (-1, 0), (3, 31), (-0.5, 31)], BARK)
+    for side, reach, drop in ((-1, 19, 12), (1, 19, 12), (-1, 20, -1), (1, 20, -1), (-1, 9, -12)):
+        tip = (1 + side * reach, 31 - drop)
+        bend = (1 + side * reach * 0.55, 36 - drop * 0.2)
+        back = (1 + side * reach * 0.45, 29.5 - drop * 0.3)
+        pen.polygon([(1, 33), bend, tip, back, (1, 29)], colour)
+    pen.polygon([(0, 32), (6, 45), (12, 41), (4, 31)], scaled(colour, 0.82))
+    for x in (-1.6, 3):
+        pen.disc(x, 28.6, 1.9, (120, 70, 30))
+
+
+KINDS: dict[str, Callable[[Pen, RGB], None]] = {"pine": _pine, "broad": _broad, "palm": _palm}
 """Kind -> how it is drawn."""

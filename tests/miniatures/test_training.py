@@ -9,19 +9,31 @@ from typer.testing import CliRunner
 
 from miniatures import clip_training, discriminator_training, generator_training
 from miniatures.__main__ import app
-from miniatures.clip_training import clashes, contrastive_loss, draw_batch, with_stranger
+from miniatures.clip_training import (
+    JUDGE,
+    SEARCH,
+    Variant,
+    clashes,
+    contrastive_loss,
+    draw_batch,
+    with_stranger,
+)
 from miniatures.discriminator_training import load_discriminator, load_generator, spoilt
-from miniatures.factors import CATEGORIES, FEATURES, cut, directions, features_of, scenes_of
+from miniatures.domains import DOMAINS
+from miniatures.factors import cut, directions, features_of, scenes_of
 from miniatures.generator_training import drawing_loss, sharpness_at, with_joint
 from miniatures.training import Average, Job, cosine, pictures_of, pixels_of
 from miniatures.world import UNCLAIMED
 from services.models.clip import load_clip
 
+CAR, FACE = DOMAINS["car"], DOMAINS["face"]
 
-def test_factors_cover_every_value_about_evenly() -> None:
+
+@pytest.mark.parametrize("thing", DOMAINS)
+def test_factors_cover_every_value_about_evenly(thing: str) -> None:
     torch.manual_seed(0)
-    factors = cut(torch.randn(20_000, 64), directions(64))
-    for index, values in enumerate(CATEGORIES.values()):
+    factors = cut(torch.randn(20_000, 64), DOMAINS[thing])
+    for index, values in enumerate(DOMAINS[thing].categories.values()):
         shares = torch.bincount(factors.choices[:, index], minlength=len(values)) / 20_000
         assert shares.max() < 1.15 / len(values)
         assert shares.min() > 0.85 / len(values)
@@ -30,19 +42,19 @@ def test_factors_cover_every_value_about_evenly() -> None:
 
 
 def test_directions_are_orthonormal_and_fixed() -> None:
-    axes = directions(64)
+    axes = directions(64, CAR)
     torch.testing.assert_close(axes.T @ axes, torch.eye(10), atol=1e-6, rtol=0)
-    assert torch.equal(axes, directions(64))
+    assert torch.equal(axes, directions(64, CAR))
     with pytest.raises(ValueError, match="z_dim must be at least 10, got 8"):
-        directions(8)
+        directions(8, CAR)
 
 
 def test_features_and_scenes_say_the_same() -> None:
-    factors = cut(torch.randn(5, 64), directions(64))
+    factors = cut(torch.randn(5, 64), CAR)
     rows = features_of(factors)
-    assert rows.shape == (5, FEATURES)
-    assert rows[:, :-4].sum(dim=1).tolist() == [len(CATEGORIES)] * 5
-    colours = CATEGORIES["colour"]
+    assert rows.shape == (5, CAR.size)
+    assert rows[:, :-4].sum(dim=1).tolist() == [len(CAR.categories)] * 5
+    colours = CAR.categories["colour"]
     for row, scene in zip(rows, scenes_of(factors), strict=True):
         assert colours[int(row[4 : 4 + len(colours)].argmax())] == scene.colour
         assert row[-1].item() == pytest.approx(scene.tone)
@@ -104,11 +116,17 @@ def test_the_loss_sharpens_late() -> None:
 
 
 def test_joint_categories_are_one_hot() -> None:
-    features = features_of(cut(torch.randn(7, 64), directions(64)))
-    joint = with_joint(features)[:, FEATURES:]
-    assert joint.shape == (7, 6 * 2 * 4 + 4 * 2)
-    assert (joint[:, :48].sum(dim=1) == 1).all()
-    assert (joint[:, 48:].sum(dim=1) == 1).all()
+    features = features_of(cut(torch.randn(7, 64), CAR))
+    joint = with_joint(features, CAR)[:, CAR.size :]
+    assert joint.shape == (7, 10 * 2 * 4 + 4 * 2)
+    assert (joint[:, :80].sum(dim=1) == 1).all()
+    assert (joint[:, 80:].sum(dim=1) == 1).all()
+
+
+def test_a_beard_is_a_mans() -> None:
+    scenes = scenes_of(cut(torch.randn(300, 64), FACE))
+    assert {scene.beard for scene in scenes if scene.kind != "man"} == {"none"}
+    assert {scene.beard for scene in scenes if scene.kind == "man"} == {"none", "stubble", "full"}
 
 
 def test_pixels_and_pictures_are_inverse() -> None:
@@ -153,23 +171,33 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_clip_training_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", [SEARCH, JUDGE], ids=["search", "judge"])
+def test_clip_training_resumes(tmp_path: Path, variant: Variant) -> None:
     for steps in (1, 2):
-        clip_training.train_clip(Job(torch.device("cpu"), tmp_path, steps=steps, weights=tmp_path))
-    assert load_clip(tmp_path / "mini-clip.safetensors").embed_dim == 128
-    assert torch.load(tmp_path / "clip-mini.pt", weights_only=True)["step"] == 2
+        job = Job(torch.device("cpu"), tmp_path, steps=steps, weights=tmp_path)
+        clip_training.train_clip(job, variant)
+    assert load_clip(tmp_path / f"{variant.name}.safetensors").embed_dim == 128
+    snapshot = torch.load(tmp_path / f"{variant.training}.pt", weights_only=True)
+    assert snapshot["step"] == 2
+
+
+def test_the_judge_shares_neither_encoder_nor_lots_nor_first_weights() -> None:
+    assert SEARCH.vision["layers"] != JUDGE.vision["layers"]
+    assert SEARCH.lots != JUDGE.lots
+    assert SEARCH.first_seed != JUDGE.first_seed
 
 
 @pytest.mark.usefixtures("small")
-def test_car_training_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("thing", ["car", "face"])
+def test_generator_training_resumes(tmp_path: Path, thing: str) -> None:
     for steps in (1, 2):
         job = Job(torch.device("cpu"), tmp_path, steps=steps, weights=tmp_path)
-        generator_training.train_car(job)
-        discriminator_training.train_discriminator(job)
-    generator = load_generator(tmp_path / "mini-car.safetensors")
+        generator_training.train_generator(job, thing)
+        discriminator_training.train_discriminator(job, thing)
+    generator = load_generator(tmp_path / f"mini-{thing}.safetensors")
     assert generator(torch.randn(2, 64)).shape == (2, 3, 64, 64)
     assert generator.mapping.w_avg.abs().sum() > 0
-    critic = load_discriminator(tmp_path / "mini-car-discriminator.safetensors")
+    critic = load_discriminator(tmp_path / f"mini-{thing}-discriminator.safetensors")
     assert critic(torch.zeros(3, 3, 64, 64)).shape == (3,)
 
 

@@ -9,22 +9,26 @@ import pytest
 
 from miniatures.world import (
     ATTRIBUTES,
+    CLASSES,
+    FACE_ATTRIBUTES,
     KINDS,
+    NOT_APPLICABLE,
     UNCLAIMED,
     VALUES,
     Scene,
     claims_hold,
+    claims_of,
     describe,
     full_caption,
     hard_group,
     is_held_out,
+    random_mention,
     random_scene,
     render,
     render_all,
     render_with_mask,
     vocabulary,
 )
-from miniatures.world.captions import random_mention
 from miniatures.world.palette import COLOURS
 
 THINGS = tuple(KINDS)
@@ -46,7 +50,10 @@ def test_drawing_one_scene_does_not_change_the_next() -> None:
     assert np.array_equal(render(plain), before)
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Scene)])
+FIELDS = [field.name for field in dataclasses.fields(Scene)]
+
+
+@pytest.mark.parametrize("field", [name for name in FIELDS if name not in FACE_ATTRIBUTES])
 def test_every_factor_shows(field: str) -> None:
     other = {
         "thing": {"thing": "tree", "kind": "pine"},
@@ -59,6 +66,38 @@ def test_every_factor_shows(field: str) -> None:
     }.get(field, {field: 0.8})
     changed = dataclasses.replace(Scene(), **other)  # type: ignore[arg-type]  # fields of two types
     assert not np.array_equal(render(changed), render(Scene()))
+
+
+@pytest.mark.parametrize("attribute", FACE_ATTRIBUTES)
+def test_every_value_of_a_faces_attributes_shows_by_itself(attribute: str) -> None:
+    plain = Scene("face", "man")
+    shown = [
+        render(dataclasses.replace(plain, **{attribute: value}))  # type: ignore[arg-type]  # words
+        for value in VALUES[attribute]
+    ]
+    for one, other in itertools.combinations(shown, 2):
+        changed = (np.abs(one.astype(int) - other).max(axis=2) > 40).sum()
+        assert changed > 15
+
+
+def test_face_attributes_change_nothing_else() -> None:
+    for thing in set(THINGS) - {"face"}:
+        plain = Scene(thing, KINDS[thing][0])
+        other = dataclasses.replace(plain, hair="bald", eyes="blue", glasses="yes", smile="yes")
+        assert np.array_equal(render(plain), render(other))
+        assert plain.labels == other.labels
+
+
+def test_in_the_fog_the_object_is_veiled() -> None:
+    clear, veiled = (render(Scene(setting=s, colour="red")) for s in ("snow", "fog"))
+    assert (np.abs(clear.astype(int) - COLOURS["red"]).max(axis=2) < 12).any()
+    assert not (np.abs(veiled.astype(int) - COLOURS["red"]).max(axis=2) < 12).any()
+
+
+def test_the_classes_are_the_kinds_in_label_order() -> None:
+    assert len(CLASSES) >= 20
+    assert [kind for _, kind in CLASSES] == list(VALUES["kind"])
+    assert len(set(VALUES["kind"])) == len(CLASSES)
 
 
 @pytest.mark.parametrize(("thing", "kind"), [(t, k) for t in THINGS for k in KINDS[t]])
@@ -92,7 +131,10 @@ def test_the_mask_is_where_the_object_is() -> None:
 def test_labels_are_indices_of_the_attributes() -> None:
     scene = random_scene(random.Random(5))
     for name, label in zip(ATTRIBUTES, scene.labels, strict=True):
-        assert VALUES[name][label] == getattr(scene, name)
+        if scene.has(name):
+            assert VALUES[name][label] == getattr(scene, name)
+        else:
+            assert label == NOT_APPLICABLE
 
 
 @pytest.mark.parametrize(
@@ -100,8 +142,13 @@ def test_labels_are_indices_of_the_attributes() -> None:
     [
         ({"colour": "beige"}, "colour must be one of red, orange"),
         ({"kind": "pine"}, "kind of car must be one of sedan"),
-        ({"setting": "moon"}, "setting must be one of city"),
+        ({"setting": "mars"}, "setting must be one of city"),
         ({"time": "noon"}, "time must be one of day, night, got 'noon'"),
+        ({"hair": "mauve"}, "hair must be one of bald, blonde"),
+        (
+            {"thing": "face", "kind": "girl", "beard": "full"},
+            "beard of a girl must be one of none, got 'full'",
+        ),
         ({"facing": "up"}, "facing must be one of left, right"),
         ({"layout": 4}, "layout must be 0 to 3, got 4"),
     ],
@@ -138,7 +185,7 @@ def test_hard_groups_differ_where_they_say() -> None:
     for _ in range(100):
         scenes, differing = hard_group(rng)
         assert len({scene.labels for scene in scenes}) == 4
-        for name in set(ATTRIBUTES) - differing - {"kind"}:
+        for name in set(ATTRIBUTES) - differing - {"kind", "beard"}:
             assert len({getattr(scene, name) for scene in scenes}) == 1
         for name in ("layout", "size", "x", "y", "tone", "facing"):
             assert len({getattr(scene, name) for scene in scenes}) == 1
@@ -148,12 +195,12 @@ def test_captions_claim_what_they_mention_and_it_is_true() -> None:
     rng = random.Random(6)
     for _ in range(300):
         scene = random_scene(rng)
-        mention = random_mention(rng)
+        mention = random_mention(rng, thing=scene.thing)
         caption = describe(rng, scene, mention)
         claimed = {
             name for name, c in zip(ATTRIBUTES, caption.claims, strict=True) if c != UNCLAIMED
         }
-        assert mention <= claimed <= mention | {"kind"}
+        assert mention - {"beard"} <= claimed <= mention | {"kind"}
         assert claims_hold(caption.claims, scene.labels)
 
 
@@ -176,7 +223,8 @@ def test_every_word_of_a_caption_is_in_the_vocabulary() -> None:
     rng, words = random.Random(9), set(vocabulary())
     for _ in range(500):
         scene = random_scene(rng)
-        text = describe(rng, scene, random_mention(rng)).text + " " + full_caption(scene)
+        mention = random_mention(rng, thing=scene.thing)
+        text = describe(rng, scene, mention).text + " " + full_caption(scene)
         assert set(text.replace("-", " ").split()) <= words, text
 
 
@@ -190,8 +238,62 @@ def test_full_captions() -> None:
     assert (
         full_caption(Scene(colour="orange", time="night")) == "an orange car in the city at night"
     )
-    woman = Scene("face", "woman", "red", "snow")
-    assert full_caption(woman) == "a woman with red hair in the snow by day"
+    woman = Scene("face", "woman", "red", "snow", hair="ginger", eyes="green")
+    assert full_caption(woman) == "a ginger woman with green eyes in the snow by day"
+
+
+PHRASES = {
+    "a yellow car in the city": Scene("car", "sedan", "yellow", "city"),
+    "a blue car in the snow": Scene("car", "suv", "blue", "snow"),
+    "a red truck in a street": Scene("car", "truck", "red", "street"),
+    "a yellow beetle in an intersection": Scene("car", "beetle", "yellow", "intersection"),
+    "a black suv in the snow": Scene("car", "suv", "black", "snow"),
+    "a red gothic church": Scene("church", "gothic", "red"),
+    "a gothic church in a grass field": Scene("church", "gothic", setting="grass"),
+    "an orthodox church in moscow": Scene("church", "orthodox", setting="city"),
+    "the face of a blonde girl with glasses": Scene("face", "girl", hair="blonde", glasses="yes"),
+    "the face of a bald man with beard and brown eyes": Scene(
+        "face", "man", hair="bald", beard="full", eyes="brown"
+    ),
+    "a blond girl with a smile": Scene("face", "girl", hair="blonde", smile="yes"),
+    "a ginger boy": Scene("face", "boy", hair="ginger"),
+    "a dog in the fog": Scene("animal", "dog", setting="fog"),
+    "a clock on a wall": Scene("clock", "round clock", setting="wall"),
+    "a mountain lake": Scene("lake", "lake", setting="mountains"),
+    "the face of a man with brown eyes and stubble beard": Scene(
+        "face", "man", eyes="brown", beard="stubble"
+    ),
+}
+MENTIONS = {
+    "a yellow car in the city": "thing colour setting",
+    "a blue car in the snow": "thing colour setting",
+    "a red truck in a street": "thing kind colour setting",
+    "a yellow beetle in an intersection": "thing kind colour setting",
+    "a black suv in the snow": "thing kind colour setting",
+    "a red gothic church": "thing kind colour",
+    "a gothic church in a grass field": "thing kind setting",
+    "an orthodox church in moscow": "thing kind setting",
+    "the face of a blonde girl with glasses": "thing kind hair glasses",
+    "the face of a bald man with beard and brown eyes": "thing kind hair beard eyes",
+    "a blond girl with a smile": "thing kind hair smile",
+    "a ginger boy": "thing kind hair",
+    "a dog in the fog": "thing kind setting",
+    "a clock on a wall": "thing setting",
+    "a mountain lake": "thing kind setting",
+    "the face of a man with brown eyes and stubble beard": "thing kind eyes beard",
+}
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_the_papers_phrases_are_said_and_claim_what_they_say(phrase: str) -> None:
+    rng, scene = random.Random(0), PHRASES[phrase]
+    mention = frozenset(MENTIONS[phrase].split())
+    for _ in range(200_000):
+        caption = describe(rng, scene, mention)
+        if caption.text == phrase:
+            assert caption.claims == claims_of(scene, mention)
+            return
+    pytest.fail("never said")
 
 
 def test_many_at_once() -> None:

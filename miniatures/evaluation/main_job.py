@@ -1,0 +1,197 @@
+"""The main job: does what is asked for appear?
+
+Prompts are grown as a user grows them, with the command line, its default settings and living
+services; then the classifiers, which no search ever sees, read the best picture and the median one
+(by similarity) of the last population. A prompt is fulfilled if they find every attribute that it
+claims. A run that is done already is not grown again, so an interrupted measurement goes on.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from miniatures.caption_parsing import parse
+from miniatures.classifiers import OBJECT, Classifier, classifier_path, load_classifier
+from miniatures.discriminator_training import load_generator
+from miniatures.evaluation.generators import domain_scenes
+from miniatures.evaluation.growing import Ensemble, ensemble, missing
+from miniatures.training import pictures_of
+from miniatures.world import ATTRIBUTES, UNCLAIMED, VALUES, describe, random_mention
+from services.models.stylegan2 import Generator
+
+ALGORITHMS: Final = ("ga", "de", "nsga2")
+PROMPTS: Final = 20
+"""Of each thing."""
+PHRASES: Final[dict[str, tuple[str, ...]]] = {
+    "car": (
+        "a yellow car in the city",
+        "a blue car in the snow",
+        "a red truck in a street",
+        "a yellow beetle in an intersection",
+        "a black suv in the snow",
+    ),
+    "church": (
+        "a red gothic church",
+        "a gothic church in a grass field",
+        "an orthodox church in moscow",
+    ),
+    "face": (
+        "the face of a blonde girl with glasses",
+        "the face of a bald man with beard and brown eyes",
+        "a blond girl with a smile",
+        "a ginger boy",
+    ),
+}
+"""The papers' own prompts."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A text and what it asks for."""
+
+    thing: str
+    text: str
+    wanted: tuple[tuple[str, str], ...]
+    """Attribute and value of each claim but the thing."""
+
+
+@dataclass(frozen=True)
+class Judges:
+    """What reads the pictures of one thing, and what draws its genomes again."""
+
+    thing: str
+    recognise: Classifier
+    classifier: Classifier
+    generator: Generator
+
+    @classmethod
+    def load(cls, weights: Path, thing: str) -> "Judges":
+        """From a folder of weights."""
+        return cls(
+            thing,
+            load_classifier(classifier_path(OBJECT, weights)),
+            load_classifier(classifier_path(thing, weights)),
+            load_generator(weights / f"mini-{thing}.safetensors"),
+        )
+
+    def fulfilled(self, prompt: Prompt, picture: Tensor) -> bool:
+        """Whether a (64, 64, 3) uint8 picture shows all that is wanted."""
+        thing = int(self.recognise.read(picture[None])["thing"])
+        found = self.classifier.read(picture[None])
+        return VALUES["thing"][thing] == prompt.thing and all(
+            self.classifier.heads[name][int(found[name])] == value for name, value in prompt.wanted
+        )
+
+    @torch.inference_mode()
+    def draw(self, genome: Tensor) -> Tensor:
+        """(z_dim,) float32 -> (64, 64, 3) uint8, as the service draws it."""
+        return pictures_of(self.generator(genome[None]))[0]
+
+
+def prompts(thing: str, count: int = PROMPTS) -> list[Prompt]:
+    """The papers' prompts, then captions of random scenes that the generator is meant to draw."""
+    rng = random.Random(f"main job/{thing}")
+    scenes = domain_scenes(thing, count, 11)
+    mentions = [random_mention(rng, frozenset({"thing"}), thing) for _ in scenes]
+    captions = [describe(rng, *row).text for row in zip(scenes, mentions, strict=True)]
+    return [prompt_of(thing, text) for text in (*PHRASES[thing], *captions)[:count]]
+
+
+def prompt_of(thing: str, text: str) -> Prompt:
+    """What a caption of the world asks for.
+
+    Raises:
+        ValueError: it is no caption of the world.
+    """
+    claims = parse(text)
+    if claims is None:
+        raise ValueError(f"wanted a caption of the miniatures' world, got {text!r}")
+    named = zip(ATTRIBUTES, claims, strict=True)
+    wanted = [(name, VALUES[name][claim]) for name, claim in named if claim != UNCLAIMED]
+    return Prompt(thing, text, tuple(pair for pair in wanted if pair[0] != "thing"))
+
+
+def main_job_figures(
+    weights: Path,
+    work: Path,
+    things: Sequence[str] = tuple(PHRASES),
+    algorithms: Sequence[str] = ALGORITHMS,
+    count: int = PROMPTS,
+    options: Sequence[str] = (),
+) -> Iterator[tuple[str, str, float | None]]:
+    """Thing, figure and share of prompts fulfilled, as they are measured.
+
+    Args:
+        weights: folder of the models.
+        work: folder of the runs; those that are done there are not repeated.
+        things: whose prompts.
+        algorithms: of the search.
+        count: prompts of each thing.
+        options: of `orchestrator run` besides; the default settings without.
+    """
+    for thing in things:
+        models = models_of(weights, thing)
+        judges = [classifier_path(domain, weights) for domain in (OBJECT, thing)]
+        if said := missing([*models.values(), *judges]):
+            yield thing, said, None
+            continue
+        with ensemble(models) as services:
+            for algorithm in algorithms:
+                hits = _hits(services, Judges.load(weights, thing), work, algorithm, count, options)
+                best, median = zip(*hits, strict=True)
+                yield thing, f"{algorithm}: prompts fulfilled by the best", sum(best) / count
+                yield thing, f"{algorithm}: by the median", sum(median) / count
+
+
+def _hits(
+    services: Ensemble,
+    judges: Judges,
+    work: Path,
+    algorithm: str,
+    count: int,
+    options: Sequence[str],
+) -> Iterator[tuple[bool, bool]]:
+    """Whether each prompt is fulfilled, by the best picture and by the median one."""
+    for seed, prompt in enumerate(prompts(judges.thing, count)):
+        words = (prompt.text, "--algorithm", algorithm, "--seed", str(seed), *options)
+        runs = work / f"{judges.thing}-{algorithm}-{seed:02}"
+        folder = services.grow(runs, "populations", *words)
+        yield (
+            judges.fulfilled(prompt, best_picture(folder)),
+            judges.fulfilled(prompt, median_picture(folder, judges)),
+        )
+
+
+def models_of(weights: Path, thing: str) -> dict[str, Path]:
+    """Role -> weights of a thing's ensemble."""
+    return {
+        "generator": weights / f"mini-{thing}.safetensors",
+        "clip": weights / "mini-clip.safetensors",
+        "discriminator": weights / f"mini-{thing}-discriminator.safetensors",
+    }
+
+
+def best_picture(folder: Path) -> Tensor:
+    """What the run offers as its best: (64, 64, 3) uint8."""
+    with Image.open(folder / "best.png") as image:
+        return torch.from_numpy(np.array(image.convert("RGB")))
+
+
+def median_picture(folder: Path, judges: Judges) -> Tensor:
+    """The individual of median similarity in the last population: (64, 64, 3) uint8."""
+    with np.load(_last_population(folder)) as population:
+        genomes, objectives = population["genomes"], population["objectives"]
+    order = objectives[:, 0].argsort(kind="stable")
+    genome = genomes[order[len(order) // 2]]
+    return judges.draw(torch.from_numpy(genome).float())
+
+
+def _last_population(folder: Path) -> Path:
+    return max((folder / "populations").glob("*.npz"))
