@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.course import Origin
+from orchestrator.evaluation.captioner import read_picture
 from orchestrator.interrupts import Interrupts
 from orchestrator.run import Run, plan_of
 from orchestrator.runs import RunFolder
 from orchestrator.runs.history import check_versions
 from orchestrator.runs.journal import NAME, Journal, Lineage
 from orchestrator.settings import RunSettings, read_settings
+from orchestrator.targets import read_part
 from orchestrator.terminal import Display
 from protocol.errors import BadRequestError
 
@@ -24,7 +26,7 @@ def new_run(settings: RunSettings, display: Display, interrupts: Interrupts) -> 
     """
     settings = settled(settings)
     plan_of(settings)
-    return Run(settings, RunFolder.create(settings.runs, settings.prompt), display, interrupts)
+    return Run(settings, RunFolder.create(settings.runs, settings.target), display, interrupts)
 
 
 def resume_run(
@@ -50,7 +52,12 @@ def resume_run(
         settings = changed(journal.about.settings, changes)
         done = journal.generation
         finished = folder.read_run().get("status") == "done"
-        if settings.generations < done or (settings.generations == done and finished):
+        if done > journal.evolved != settings.generations:
+            raise BadRequestError(
+                f"{folder.path} was refined after generation {journal.evolved}, where its "
+                f"evolution ended; go on from there with orchestrator fork --at {journal.evolved}"
+            )
+        if settings.steps < done or (settings.steps == done and finished):
             raise BadRequestError(
                 f"{folder.path} has grown all {done} generations already; "
                 f"extend it with --generations {2 * done}"
@@ -82,21 +89,21 @@ def fork_run(
     parent = RunFolder.open(path)
     with ExitStack() as failing:
         journal = failing.enter_context(Journal.open(parent.path / NAME))
-        at = journal.generation if at is None else at
-        if not 1 <= at <= journal.generation:
+        at = journal.evolved if at is None else at
+        if not 1 <= at <= journal.evolved:
             raise BadRequestError(
-                f"{parent.path} has generations 1 to {journal.generation}, but not {at}; "
+                f"{parent.path} has generations 1 to {journal.evolved}, but not {at}; "
                 "choose another --at"
             )
         beside = {"runs": parent.path.parent}
         settings = changed(journal.about.settings, {**beside, **changes})
-        if settings.generations <= at:
+        if settings.steps <= at:
             raise BadRequestError(
                 f"after generation {at} nothing is left of {settings.generations}; "
                 f"ask for more with --generations {2 * at}"
             )
         plan_of(settings)
-        folder = RunFolder.create(settings.runs, settings.prompt)
+        folder = RunFolder.create(settings.runs, settings.target)
         origin = Origin(journal, Lineage(str(parent.path), at))
         run = Run(settings, folder, display, interrupts, origin)
         failing.pop_all()
@@ -114,10 +121,22 @@ def changed(recorded: Mapping[str, object], changes: Mapping[str, object]) -> Ru
 
 
 def settled(settings: RunSettings) -> RunSettings:
-    """The same settings with every path absolute: a run may go on from another folder."""
-    paths = {
+    """The same settings with every path absolute: a run may go on from another folder.
+
+    Raises:
+        GlasshouseError: a picture to caption or to resemble cannot be read.
+    """
+    paths: dict[str, object] = {
         name: str(Path(where).absolute())
         for name in ("generator", "clip", "discriminator")
         if (where := getattr(settings, name)).endswith(".safetensors")
     }
+    if settings.caption:
+        read_picture(Path(settings.caption))  # now, and not only when the services are ready
+        paths["caption"] = str(Path(settings.caption).absolute())
+    likes = [read_part(like) for like in settings.likes]
+    for like in likes:
+        read_picture(Path(like.text))
+    whole = tuple(str(replace(like, text=str(Path(like.text).absolute()))) for like in likes)
+    paths["likes"] = whole
     return replace(settings, **paths)  # type: ignore[arg-type] # names of fields

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands import fleet, grow, keys, look
+from orchestrator.commands import fleet, grow, keys, look, models, tell
 from protocol.errors import GlasshouseError
 
 app = typer.Typer(
@@ -20,12 +20,15 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    *(grow.run, grow.resume, grow.fork, grow.swap),
-    *(look.ls, look.show, look.recall, look.verify, look.algorithms),
+    *(grow.run, grow.resume, grow.fork, grow.swap, grow.watch),
+    *(look.ls, look.show, look.recall, look.verify),
+    *(look.algorithms, look.presets, look.doctor),
+    *(tell.report, tell.compare, tell.pick, tell.export, tell.rm),
     *(fleet.up, fleet.down, fleet.ps),
 )
 for command in COMMANDS:
     app.command()(command)
+app.command(**models.PASSED_ON)(models.models)
 app.add_typer(fleet.services, name="services")
 app.add_typer(keys.app, name="keys")
 

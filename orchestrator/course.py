@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from orchestrator.evaluation.evaluator import Evaluation
+from orchestrator.evaluation.evaluator import Evaluation, Float64
 from orchestrator.evaluation.setup import Setup
 from orchestrator.gallery import Gallery, Individual, diversity
 from orchestrator.runs import versions
-from orchestrator.runs.history import History, Plan
+from orchestrator.runs.history import BANNED, History, Plan
 from orchestrator.runs.journal import About, Conditions, Journal, Lineage, Step
 from orchestrator.search import Genomes
 from orchestrator.settings import RunSettings
@@ -100,17 +101,19 @@ class Course:
         if before is None:
             self.history.begin(setup.conditions)
 
-    def advance(self) -> None:
-        """One generation.
+    def advance(self, kind: Literal["generation", "refinement"] = "generation") -> None:
+        """One generation, or one step along the gradient; after the first of these, only such.
 
         Raises:
             GlasshouseError: a service is lost or refuses, or the journal cannot be written.
         """
         history = self.history
+        if kind == "refinement":
+            history.refine()
         genomes = history.algorithm.ask()
         evaluation = self._setup.evaluate(genomes)
         step = self._setup.step(
-            "generation", history.generation + 1, genomes, evaluation, history.plan.objectives
+            kind, history.generation + 1, genomes, evaluation, history.plan.objectives
         )
         self._written.append(step)
         self._take(step, evaluation)
@@ -149,6 +152,60 @@ class Course:
             done = f"{len(step.genomes)} survivors were scored again"
         self._setup = setup
         return done
+
+    def favour(self, genome: bytes) -> str:
+        """Count a survivor as the best of all from now on, so that it is bred from.
+
+        Args:
+            genome: its bytes.
+
+        Returns:
+            What became of it, in a few words.
+        """
+        values = self._values()
+        best = np.where(values < BANNED, values, np.inf).min(axis=0)
+        return self._choose(genome, best) or "kept, and bred from as from the best"
+
+    def ban(self, genome: bytes) -> str:
+        """Count a survivor as the worst of all from now on.
+
+        Args:
+            genome: its bytes.
+
+        Returns:
+            What became of it, in a few words.
+        """
+        if (self._values()[:, 0] < BANNED).sum() <= 1:
+            return "the last one stays"
+        return self._choose(genome, BANNED) or "banned: nothing more is bred from it"
+
+    def _choose(self, genome: bytes, values: float | Float64) -> str:
+        """Write down other objective values of one survivor; says why that is not done."""
+        history, objectives = self.history, self._values()
+        rows = [row for row, one in enumerate(history.survivors) if one.tobytes() == genome]
+        if not rows:
+            return "it has left the population"
+        if not history.algorithm.breeds:
+            return f"{history.plan.algorithm} does not breed from single pictures"
+        objectives[rows] = values
+        scores = [history.score(one) for one in history.survivors]
+        realism = [score.realism for score in scores if score.realism is not None]
+        step = Step(
+            kind="choice",
+            generation=history.generation,
+            conditions=self._setup.conditions,
+            genomes=history.survivors.copy(),
+            objectives=objectives,
+            similarity=np.array([score.similarity for score in scores]),
+            realism=np.array(realism) if realism else None,
+            diversity=self.diversity(),
+        )
+        self._written.append(step)
+        history.take(step)
+        return ""
+
+    def _values(self) -> Float64:
+        return self.history.algorithm.population.objectives.copy()
 
     def individuals(self, genomes: Genomes | None = None) -> list[Individual]:
         """The individuals of some survivors, (n, size) float32; of all of them by default."""

@@ -1,4 +1,4 @@
-"""The pictures of the genomes that a run still needs, the very ones that were scored."""
+"""The pictures (or texts) of the genomes that a run still needs, the very ones that were scored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,14 @@ class Individual:
         genome: (size,) float32.
         image: (height, width, 3) uint8, as it was scored.
         embedding: (d,) float32 of length 1.
+        text: its caption where the generator writes; the image is then of 0 x 0.
         score: what the search was told.
     """
 
     genome: Float32
     image: Images
     embedding: Float32
+    text: str
     score: Score
 
 
@@ -30,11 +32,12 @@ class Gallery:
     """Pictures and CLIP embeddings by genome."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[Images, Float32]] = {}
+        self._known: dict[bytes, tuple[Images, Float32, str]] = {}
 
     def add(self, genomes: Float32, evaluation: Evaluation) -> None:
         """Remember an evaluated batch, row for row."""
-        looks = zip(evaluation.images, evaluation.embeddings, strict=True)
+        texts = evaluation.texts or ("",) * len(genomes)
+        looks = zip(evaluation.images, evaluation.embeddings, texts, strict=True)
         self._known.update(zip((genome.tobytes() for genome in genomes), looks, strict=True))
 
     def keep(self, genomes: Sequence[Float32]) -> None:

@@ -1,13 +1,16 @@
 """What a run keeps for people: grids, the best picture with its recipe, the last population."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from orchestrator.course import Course
+from orchestrator.evaluation.evaluator import Float64
 from orchestrator.gallery import Individual
 from orchestrator.runs import RunFolder
-from orchestrator.runs.journal import Lineage
+from orchestrator.runs.history import History
+from orchestrator.runs.journal import Conditions, Lineage
 from orchestrator.search import knee_and_extremes
 from orchestrator.settings import RunSettings
 
@@ -38,12 +41,11 @@ class Keeper:
             self.best()
 
     def end(self) -> None:
-        """The last population, the best picture, and with two objectives the front's ends."""
+        """The last population, the best picture, the film, and the ends of a front."""
+        self.now()
+        self._folder.save_film()
         history = self._course.history
         population = history.algorithm.population
-        self._save_grid(keep=True)
-        self._folder.save_population(history.generation, population.genomes, population.objectives)
-        self.best()
         if history.plan.objectives > 1:
             picks = knee_and_extremes(population.objectives)
             rows = {"knee": picks.knee, "best-match": picks.first, "most-real": picks.second}
@@ -55,33 +57,70 @@ class Keeper:
         """The champion, under that name."""
         self._save(name, self._course.champion())
 
+    def now(self) -> None:
+        """All that the end would keep, as it is now."""
+        history = self._course.history
+        population = history.algorithm.population
+        self._save_grid(keep=True)
+        self._folder.save_population(
+            history.generation, population.genomes, population.objectives, **archived(history)
+        )
+        self.best()
+
+    def favourite(self, genome: bytes) -> str:
+        """A survivor that the user likes, as a picture of its own; its name, if it is there."""
+        for individual in self._course.individuals():
+            if individual.genome.tobytes() == genome:
+                name = self.favourite_name(genome)
+                self._save(name, individual)
+                return f"{name}.png"
+        return ""
+
+    def favourite_name(self, genome: bytes) -> str:
+        """The name of its file, without the ending."""
+        return f"favourite-{hashlib.blake2b(genome, digest_size=3).hexdigest()}"
+
     def _save_grid(self, *, keep: bool) -> None:
         images = np.stack([one.image for one in ranked(self._course.individuals())])
         self._folder.save_grid(images, self._course.history.generation, keep=keep)
 
     def _save(self, name: str, individual: Individual) -> None:
-        self._folder.save_picture(name, individual.image, self._recipe(individual))
-
-    def _recipe(self, individual: Individual) -> dict[str, object]:
-        """All that is needed to draw this picture again."""
-        settings, score = self.settings, individual.score
         conditions = self._course.history.conditions
         if conditions is None:
             raise RuntimeError("nothing was scored yet")
-        return {
-            "prompt": conditions.prompt,
-            "command": command(settings, self._course.lineage),
-            "seed": settings.seed,
-            "algorithm": settings.algorithm,
-            "parameters": dict(settings.parameters),
-            "generation": score.generation,
-            "similarity": score.similarity,
-            "realism": score.realism,
-            "space": conditions.space.name,
-            "truncation_psi": conditions.truncation_psi,
-            "models": conditions.models,
-            "genome": [float(gene) for gene in individual.genome],
-        }
+        told = recipe(individual, self.settings, conditions, self._course.lineage)
+        self._folder.save_picture(name, individual.image, told)
+
+
+def recipe(
+    individual: Individual, settings: RunSettings, conditions: Conditions, lineage: Lineage | None
+) -> dict[str, object]:
+    """All that is needed to draw a picture again."""
+    score = individual.score
+    return {
+        "prompt": conditions.prompt,
+        "command": command(settings, lineage),
+        "seed": settings.seed,
+        "algorithm": settings.algorithm,
+        "parameters": dict(settings.parameters),
+        "generation": score.generation,
+        "similarity": score.similarity,
+        "realism": score.realism,
+        "space": conditions.space.name,
+        "truncation_psi": conditions.truncation_psi,
+        "models": conditions.models,
+        "genome": [float(gene) for gene in individual.genome],
+    }
+
+
+def archived(history: History) -> dict[str, Float64]:
+    """What an archive adds to its population's file: measures, `heat_map`, `edges_0` and so on."""
+    algorithm = history.algorithm
+    measures, heat_map = algorithm.population.measures, algorithm.heat_map
+    if measures is None or heat_map is None:
+        return {}
+    edges = {f"edges_{axis}": edges for axis, edges in enumerate(heat_map.edges)}
+    return {"measures": measures, "heat_map": heat_map.best, **edges}
 
 
 def command(settings: RunSettings, lineage: Lineage | None) -> str:

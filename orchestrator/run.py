@@ -10,17 +10,20 @@ import contextlib
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from orchestrator.attending import Attendant
+from orchestrator.captions import CaptionKeeper, caption_results
 from orchestrator.course import Course, Origin
 from orchestrator.evaluation.setup import set_up
-from orchestrator.fleet.assemble import Member, assemble, start_members
+from orchestrator.fleet.assemble import Finder, assemble
 from orchestrator.fleet.launcher import LocalLauncher
 from orchestrator.gallery import Individual
 from orchestrator.interrupts import Interrupts, StoppedError
 from orchestrator.keeping import Keeper, command, ranked
+from orchestrator.profiles import find_profile
 from orchestrator.runs import RunFolder, Status
 from orchestrator.runs.history import Plan
 from orchestrator.runs.journal import NAME
@@ -30,8 +33,16 @@ from orchestrator.swap import Swapped, Swapper
 from orchestrator.terminal import Display, Snapshot
 from protocol.client import Client
 from protocol.errors import ConfigError, GlasshouseError, StorageError
+from protocol.patience import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.fleet.replicas import Replicas
+    from protocol.messages import Role
 
 THUMBNAILS = 16
+PAUSE_LOOK_S = 0.1
 
 
 class Run:
@@ -47,6 +58,8 @@ class Run:
     Attributes:
         folder: where everything is kept.
         best: the picture to offer at the end; None before the first generation.
+        patience: how long it waits for services.
+        lent: endpoints of services that were started for this run and others, by role and model.
     """
 
     def __init__(
@@ -62,19 +75,23 @@ class Run:
         self._interrupts = interrupts
         self._resumed = origin is not None and origin.fork is None
         self._course = Course(plan_of(settings), origin)
-        self._keeper = Keeper(folder, settings, self._course)
+        keeper = CaptionKeeper if settings.caption else Keeper
+        self._keeper = keeper(folder, settings, self._course)
+        self._attendant = Attendant(display, interrupts, self._course, self._keeper, folder)
         self.folder = folder
         self.best: Individual | None = None
+        self.patience = PATIENCE
+        self.lent: Mapping[tuple[Role, str], str] = {}
         self._told = max((event.get("generation", 0) for event in folder.events()), default=0)
-        self._members: list[Member] = []
+        self._roles: list[Replicas] = []
         self._snapshot = Snapshot(
-            target=settings.prompt,
+            target=settings.target,
             generator=settings.generator,
             algorithm=settings.algorithm,
             seed=settings.seed,
             population=settings.population,
             folder=str(folder.path),
-            generations=settings.generations,
+            generations=settings.steps,
             second_name="realism",
         )
 
@@ -93,7 +110,10 @@ class Run:
         code = 1
         self._display.start()
         try:
-            with LocalLauncher(self.folder.logs) as launcher, Client() as client:
+            with (
+                LocalLauncher(self.folder.logs) as launcher,
+                Client(patience=self.patience) as client,
+            ):
                 self._search(launcher, client)
             status, code = ("stopped" if self._interrupts.stop else "done"), self._exit_code()
         except StoppedError:
@@ -117,17 +137,18 @@ class Run:
     def _search(self, launcher: LocalLauncher, client: Client) -> None:
         self._record()
         self._began = time.monotonic()
-        self._members = start_members(self._settings, launcher)
+        finder = Finder(launcher, client, self._settings, self._waiting, self.lent)
+        self._roles = finder.find_all()
         self._course.repeat()  # while the services load their models
-        ensemble = assemble(self._members, launcher, client, self._waiting)
+        ensemble = assemble(self._roles, self._waiting)
         setup = set_up(client, ensemble, self._settings)
         self._record_services()
         self._course.take_up(setup, self._settings, self.folder.path / NAME)
         self._take_up_display()
         self._began = time.monotonic()
-        swapper = Swapper(self.folder, launcher, client, self._members, self._course, self._keeper)
+        swapper = Swapper(self.folder, finder, self._roles, self._course, self._keeper)
         try:
-            self._generations(swapper)
+            self._generations(swapper, client)
         finally:
             with contextlib.suppress(StorageError):  # what is grown matters more
                 swapper.close()
@@ -150,7 +171,19 @@ class Run:
 
     def _waiting(self) -> None:
         self._interrupts.check()
+        self._tell_news()
         self._show(elapsed_s=time.monotonic() - self._began)
+
+    def _tell_news(self) -> None:
+        """Say what happened to the services."""
+        news = [line for replicas in self._roles for line in replicas.news()]
+        for line in news:
+            generation = self._course.history.generation
+            self.folder.append_event(
+                {"event": "service", "generation": generation, "message": line}
+            )
+        if news:
+            self._show(log=(*self._snapshot.log, *news)[-20:])
 
     def _take_up_display(self) -> None:
         """Show where a resumed or forked run stands."""
@@ -164,32 +197,65 @@ class Run:
         if history.scored:
             self._report()
 
-    def _generations(self, swapper: Swapper) -> None:
-        while self._course.history.generation < self._settings.generations:
+    def _generations(self, swapper: Swapper, client: Client) -> None:
+        while (done := self._course.history.generation) < self._settings.steps:
             self._interrupts.check()
-            swapped = swapper.tend(self._settings)
-            if swapped is not None:
-                self._go_on_with(swapped)
-            self._course.advance()
+            self._tend(swapper)
+            self._heed()
+            while self._attendant.paused and not self._interrupts.stop:
+                self._rest(swapper, client)
+            self._interrupts.check()
+            self._course.advance(
+                "generation" if done < self._settings.generations else "refinement"
+            )
+            self._tell_news()
             self._report()
             self._keeper.generation()
+
+    def _tend(self, swapper: Swapper) -> None:
+        if self._course.history.refining:  # another model's scores have another gradient
+            return
+        swapped = swapper.tend(self._settings)
+        if swapped is not None:
+            self._go_on_with(swapped)
+
+    def _heed(self) -> None:
+        """Do what the user asked for by keys."""
+        said = self._attendant.heed()
+        if said:
+            self._show(log=(*self._snapshot.log, *said)[-20:])
+            if self._course.history.scored:
+                self._report()
+
+    def _rest(self, swapper: Swapper, client: Client) -> None:
+        """One moment of a pause, which does not count as time of the search."""
+        before = time.monotonic()
+        self._show(phase="paused", elapsed_s=before - self._began)
+        client.pump(PAUSE_LOOK_S)
+        self._tend(swapper)
+        self._heed()
+        self._began += time.monotonic() - before
+        if not self._attendant.paused:
+            self._show(phase="searching")
 
     def _go_on_with(self, swapped: Swapped) -> None:
         """Say everywhere that a model was changed."""
         self._settings = self._keeper.settings = swapped.settings
         self._record_services()
-        status, history = swapped.member.status(), self._course.history
+        info, history = swapped.replicas.info, self._course.history
         self.folder.append_event(
             {
                 "event": "swap",
                 "generation": history.generation,
-                "role": status.role,
-                "model": status.model,
-                "digest": status.digest,
+                "role": info.role,
+                "model": info.model,
+                "digest": info.digest,
             }
         )
         self._show(
-            generator=self._settings.generator, log=(*self._snapshot.log, swapped.message)[-20:]
+            generator=self._settings.generator,
+            swaps=(*self._snapshot.swaps, history.generation),
+            log=(*self._snapshot.log, swapped.message)[-20:],
         )
         if history.scored:
             self._report()
@@ -198,9 +264,10 @@ class Run:
         """Show the newest generation, and write its line of `events.jsonl` if it has none."""
         history = self._course.history
         self.best = self._course.champion()
-        shown = ranked(self._course.individuals())[:THUMBNAILS]
+        survivors = ranked(self._course.individuals())
+        shown = survivors[:THUMBNAILS]
         self._show(
-            phase="searching",
+            phase="paused" if self._attendant.paused else "searching",
             generation=history.generation,
             evaluations=self._course.evaluations,
             elapsed_s=time.monotonic() - self._began,
@@ -209,15 +276,19 @@ class Run:
             second=tuple(history.second),
             diversity=self._course.diversity(),
             first_diversity=history.first_diversity,
-            thumbnails=np.stack([one.image for one in shown]),
-            scores=tuple(one.score.similarity for one in shown),
+            thumbnails=None if self._settings.caption else np.stack([one.image for one in shown]),
+            captions=tuple(one.text for one in shown) if self._settings.caption else (),
+            scores=tuple(one.score.similarity for one in survivors),
+            genomes=tuple(one.genome.tobytes() for one in shown),
+            favourites=self._attendant.favourites,
+            banned=history.banned,
         )
         if self._told < history.generation:
             self._told = history.generation
             self.folder.append_event(self._snapshot.event())
 
     def _show(self, **changes: object) -> None:
-        services = tuple(member.status() for member in self._members)
+        services = tuple(status for replicas in self._roles for status in replicas.statuses())
         self._snapshot = replace(self._snapshot, services=services, **changes)  # type: ignore[arg-type] # its own fields
         self._display.update(self._snapshot)
 
@@ -229,8 +300,8 @@ class Run:
 
     def _services(self) -> list[dict[str, str]]:
         return [
-            {"role": status.role, "model": status.model, "digest": status.digest}
-            for status in (member.status() for member in self._members)
+            {"role": info.role, "model": info.model, "digest": info.digest}
+            for info in (replicas.info for replicas in self._roles)
         ]
 
 
@@ -241,20 +312,38 @@ def plan_of(settings: RunSettings) -> Plan:
         GlasshouseError: settings that cannot be grown.
     """
     settings.check()
+    profile, measures = find_profile(settings.profile), len(settings.measures)
     info = check_choice(
-        settings.algorithm,
+        profile.algorithm(settings.algorithm),
         population=settings.population,
         seed=settings.seed,
         parameters=settings.parameters,
+        measures=measures,
     )
     objectives = 2 if info.objectives == "several" else 1
+    if objectives == 2 and settings.caption:
+        raise ConfigError(
+            f"{info.name} trades similarity against realism, which captions have none of; "
+            "choose another --algorithm"
+        )
     if objectives == 2 and settings.discriminator == "none":
         raise ConfigError(
             f"{info.name} trades similarity against realism and needs a discriminator; "
             "name one with --discriminator, or choose another --algorithm"
         )
+    if settings.refine and objectives > 1:
+        raise ConfigError(
+            f"--refine follows the gradient of similarity alone, but {info.name} trades it against "
+            "realism; leave --refine out, or choose an algorithm of one objective"
+        )
     return Plan(
-        settings.algorithm, settings.population, objectives, settings.seed, settings.parameters
+        info.name,
+        settings.population,
+        objectives,
+        settings.seed,
+        settings.parameters,
+        measures,
+        profile.pick,
     )
 
 
@@ -262,6 +351,8 @@ def results(folder: Path, best: Individual | None) -> list[str]:
     """Lines that say where the pictures are."""
     if best is None:
         return [f"nothing was grown; the run's folder: {folder}"]
+    if best.text:
+        return caption_results(folder, best)
     return [
         f"best picture  {folder / 'best.png'}  (similarity {best.score.similarity:.3f})",
         f"population    {folder / 'latest.webp'}",

@@ -2,16 +2,20 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from orchestrator.profiles import find_profile
+from orchestrator.targets import JOINT, read_part, read_prompts
 from protocol.endpoints import check_endpoint
 from protocol.errors import BadRequestError, ConfigError
 
 MOST_PROMPT_CHARACTERS = 1_000
+CAPTIONER = "mini-captions"
+"""The generator of captions, unless another one is named."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +23,9 @@ class RunSettings:
     """One search.
 
     Attributes:
-        prompt: what the picture should show.
-        generator: model name, path or endpoint of the service that draws.
+        prompt: what the picture should show; several prompts with weights are joined by " | ".
+        generator: model name, path or endpoint of the service that draws; endpoints of several
+            services with the same model are joined with commas.
         clip: the same of the service that compares.
         discriminator: the same of the service that judges realism; "none" to leave it out.
         algorithm: name of the search algorithm.
@@ -35,6 +40,12 @@ class RunSettings:
         own: start services even where living ones could be shared.
         runs: folder of run folders.
         save_every: generations between saved grids.
+        profile: `fixed`, or `legacy` to do what the papers did.
+        measures: pairs of prompts, "day|night", between which an archive's pictures lie.
+        refine: steps of gradient refinement after the last generation.
+        caption: path of the picture to caption; empty to grow pictures of the prompt.
+        likes: paths of pictures to resemble, each with a weight if it has one (`targets.py`).
+        template: what a prompt is put into before it is compared, such as "a photo of {}".
     """
 
     prompt: str
@@ -53,27 +64,72 @@ class RunSettings:
     own: bool = False
     runs: Path = Path("runs")
     save_every: int = 10
+    profile: str = "fixed"
+    measures: tuple[str, ...] = ()
+    refine: int = 0
+    caption: str = ""
+    likes: tuple[str, ...] = ()
+    template: str = "{}"
 
     def check(self) -> None:
         """Refuse what cannot be grown, before anything is started.
 
         Raises:
             BadRequestError: an empty or endless prompt.
-            ConfigError: an endpoint that is none.
+            ConfigError: an endpoint, a profile or a measure that is none.
         """
-        if not self.prompt.strip():
+        self._check_target()
+        find_profile(self.profile)
+        for measure in self.measures:
+            ends_of(measure)
+        if self.caption:
+            self._check_caption()
+        for where in (self.generator, self.clip, self.discriminator):
+            for endpoint in endpoints(where) if is_endpoint(where) else ():
+                check_endpoint(endpoint)
+
+    @property
+    def target(self) -> str:
+        """What is looked for, for people."""
+        likes = [f"like {Path(read_part(like).text).name}" for like in self.likes]
+        return JOINT.join([*filter(None, [self.prompt]), *likes])
+
+    @property
+    def steps(self) -> int:
+        """Generations in all: of evolution, and if refined, the start and every step from it."""
+        return self.generations + (self.refine + 1 if self.refine else 0)
+
+    def _check_target(self) -> None:
+        parts = [*read_prompts(self.prompt), *map(read_part, self.likes)]
+        if not parts:
             raise BadRequestError(
                 "the prompt is empty; say what the picture should show: "
                 'orchestrator run "a yellow car in the city"'
+            )
+        if all(part.weight < 0 for part in parts):
+            raise BadRequestError(
+                f"'{self.target}' only says what to keep away from; say what to look for, too"
             )
         if len(self.prompt) > MOST_PROMPT_CHARACTERS:
             raise BadRequestError(
                 f"the prompt has {len(self.prompt)} characters, but at most "
                 f"{MOST_PROMPT_CHARACTERS} can be compared; say it shorter"
             )
-        for where in (self.generator, self.clip, self.discriminator):
-            if is_endpoint(where):
-                check_endpoint(where)
+        if self.template.count("{}") != 1:
+            raise ConfigError(
+                "a prompt template holds {} once, such as 'a photo of {}', "
+                f"but this is '{self.template}'"
+            )
+
+    def _check_caption(self) -> None:
+        if self.prompt != caption_prompt(self.caption):
+            raise BadRequestError(
+                "a caption is searched for a picture and not for a prompt; leave the prompt out"
+            )
+        if self.discriminator != "none":
+            raise BadRequestError("no discriminator judges captions; leave --discriminator out")
+        if self.refine:
+            raise BadRequestError("captions have no gradient to refine them by; leave --refine out")
 
     def recorded(self) -> dict[str, Any]:
         """As JSON can hold it; `read_settings` reads it back."""
@@ -81,21 +137,31 @@ class RunSettings:
 
     def command(self) -> str:
         """The command that runs this search again."""
-        words = ["orchestrator", "run", self.prompt, *self._models()]
+        wanted = [self.prompt] if self.prompt else []  # several are one word here
+        if self.caption:
+            wanted = ["--caption", self.caption]
+        for like in self.likes:
+            wanted += ["--like", like]
+        if self.template != "{}":
+            wanted += ["--prompt-template", self.template]
+        words = ["orchestrator", "run", *wanted, *self._models()]
         plain = RunSettings(self.prompt)
-        for name in ("algorithm", "space"):
+        for name in ("algorithm", "space", "profile"):
             if getattr(self, name) != getattr(plain, name):
                 words += [f"--{name}", getattr(self, name)]
-        for name in ("population", "generations", "truncation_psi"):
+        for name in ("population", "generations", "truncation_psi", "refine"):
             if getattr(self, name) != getattr(plain, name):
                 words += [f"--{name.removesuffix('_psi')}", str(getattr(self, name))]
         for name, value in self.parameters.items():
             words += ["--set", f"{name}={value}"]
+        for measure in self.measures:
+            words += ["--measure", measure]
         return shlex.join([*words, "--seed", str(self.seed)])
 
     def fork_command(self, parent: str, generation: int) -> str:
         """The command that forks this search from `generation` of the run in `parent` again."""
-        words = ["orchestrator", "fork", parent, self.prompt, "--at", str(generation)]
+        prompt = [] if self.caption or not self.prompt else [self.prompt]
+        words = ["orchestrator", "fork", parent, *prompt, "--at", str(generation)]
         return shlex.join([*words, *self._models(), "--generations", str(self.generations)])
 
     def _models(self) -> list[str]:
@@ -107,6 +173,47 @@ class RunSettings:
             if getattr(self, name) != getattr(plain, name)
             for word in (f"--{name}", getattr(self, name))
         ]
+
+
+def ends_of(measure: str) -> tuple[str, str]:
+    """The two prompts of a measure, such as "day|night"; more of the second is more.
+
+    Raises:
+        ConfigError: it does not name two.
+    """
+    ends = [end.strip() for end in measure.split("|")]
+    if len(ends) != 2 or not all(ends):
+        raise ConfigError(
+            f'a measure lies between two prompts, such as --measure "day|night", not {measure!r}'
+        )
+    return ends[0], ends[1]
+
+
+def captioning(settings: RunSettings, picture: Path) -> RunSettings:
+    """The same search for words for a picture: with what is usual for that, where nothing is named.
+
+    Raises:
+        BadRequestError: it has a prompt too.
+    """
+    if settings.prompt:
+        raise BadRequestError(
+            "give either a prompt or --caption: a caption is searched for the picture alone"
+        )
+    usual = RunSettings("")
+    return replace(
+        settings,
+        caption=str(picture),
+        prompt=caption_prompt(str(picture)),
+        generator=CAPTIONER if settings.generator == usual.generator else settings.generator,
+        discriminator=(
+            "none" if settings.discriminator == usual.discriminator else settings.discriminator
+        ),
+    )
+
+
+def caption_prompt(picture: str) -> str:
+    """What stands for the prompt where a picture is captioned."""
+    return f"a caption of {Path(picture).name}"
 
 
 def read_settings(recorded: Mapping[str, Any]) -> RunSettings:
@@ -131,5 +238,10 @@ def _path(kind: type[Any], value: object) -> Path:
 
 
 def is_endpoint(where: str) -> bool:
-    """Whether a model was named by the address of a service."""
+    """Whether a model was named by the address of a service, or of several."""
     return "://" in where
+
+
+def endpoints(where: str) -> list[str]:
+    """The addresses of services, which are joined with commas."""
+    return [endpoint.strip() for endpoint in where.split(",")]

@@ -6,17 +6,17 @@ let go. No generation mixes two models. Whatever goes wrong before the journal h
 leaves the run as it was, and whoever wished is told why.
 """
 
+import time
 from dataclasses import dataclass, replace
 
 from orchestrator.course import Course
 from orchestrator.evaluation.setup import Setup, set_up
-from orchestrator.fleet.assemble import Member, ensemble_of
-from orchestrator.fleet.launcher import LocalLauncher, ServiceSpec
+from orchestrator.fleet.assemble import Finder, ensemble_of
+from orchestrator.fleet.replicas import Replicas
 from orchestrator.keeping import Keeper
 from orchestrator.runs import RunFolder
 from orchestrator.runs.swaps import Answer, Wish, answer, waits, wishes
 from orchestrator.settings import RunSettings
-from protocol.client import Client
 from protocol.errors import BadRequestError, GlasshouseError, StorageError
 from protocol.messages import GeneratorInfo
 
@@ -27,22 +27,22 @@ class Swapped:
 
     Attributes:
         settings: of the run from now on.
-        member: the new one.
+        replicas: the new ones.
         message: for people.
     """
 
     settings: RunSettings
-    member: Member
+    replicas: Replicas
     message: str
 
 
 @dataclass
 class _Coming:
-    """A wish that was taken up, and the service that it needs."""
+    """A wish that was taken up, and the services that it needs."""
 
     token: str
     wish: Wish
-    member: Member
+    replicas: Replicas | None = None
 
 
 class Swapper:
@@ -50,26 +50,23 @@ class Swapper:
 
     Args:
         folder: where wishes are put.
-        launcher: starts services of the run's own.
-        client: greets them.
-        members: the run's services; replaced in place.
+        finder: finds and starts services.
+        roles: the run's services; replaced in place.
         course: the search.
         keeper: keeps the best picture of the models before.
     """
 
-    def __init__(  # it touches all that a run is made of
+    def __init__(
         self,
         folder: RunFolder,
-        launcher: LocalLauncher,
-        client: Client,
-        members: list[Member],
+        finder: Finder,
+        roles: list[Replicas],
         course: Course,
         keeper: Keeper,
     ) -> None:
         self._folder = folder
-        self._launcher = launcher
-        self._client = client
-        self._members = members
+        self._finder = finder
+        self._roles = roles
         self._course = course
         self._keeper = keeper
         self._coming: _Coming | None = None
@@ -82,10 +79,11 @@ class Swapper:
         """
         try:
             if self._coming is None:
-                self._coming = self._take_up(settings)
-            if self._coming is None or not self._ready(self._coming):
+                self._coming = self._take_up()
+            new = self._ready(self._coming) if self._coming else None
+            if self._coming is None or new is None:
                 return None
-            swapped = self._switch(self._coming, settings)
+            swapped = self._switch(self._coming, new, settings)
         except StorageError:
             raise
         except GlasshouseError as error:
@@ -100,59 +98,58 @@ class Swapper:
         for token, _ in wishes(self._folder):
             answer(self._folder, token, Answer(False, "the run ended before the swap"))  # noqa: FBT003 # granted
 
-    def _take_up(self, settings: RunSettings) -> _Coming | None:
+    def _take_up(self) -> _Coming | None:
         for token, wish in wishes(self._folder):
             if wish is None or wish.model == "none":
                 why = "wanted a role and a model, but this wish cannot be read"
                 answer(self._folder, token, Answer(granted=False, message=why))
                 continue
-            threads = self._members[0].spec.threads
-            member = Member(ServiceSpec(wish.role, wish.model, settings.device, threads))
-            self._coming = _Coming(token, wish, member)  # so that a failure is answered
-            member.start(self._launcher, own=settings.own)
+            self._coming = _Coming(token, wish)  # so that a failure is answered
+            self._coming.replicas = self._finder.find(wish.role, wish.model)
+            self._greet(self._coming.replicas)
             return self._coming
         return None
 
-    def _ready(self, coming: _Coming) -> bool:
-        """Whether its service can be switched to now.
+    def _greet(self, new: Replicas) -> None:
+        """Services that live answer at once; for others the run does not stand still."""
+        until = time.monotonic() + self._finder.client.patience.swap_s
+        while new.greeting and time.monotonic() < until:
+            self._finder.client.step()
+
+    def _ready(self, coming: _Coming) -> Replicas | None:
+        """The services that can be switched to now.
 
         Raises:
-            GlasshouseError: it cannot start or be reached, or nobody wishes for it any more.
+            GlasshouseError: one cannot start or be reached, or nobody wishes for it any more.
         """
         if not waits(self._folder, coming.token):
             raise BadRequestError("the wish was taken back")
-        member = coming.member
-        if member.service is None:
-            member.greet_shared(self._client, self._launcher)
-        if member.local is not None:
-            member.local.poll()
-            if not member.local.ready:
-                return False
-            member.greet_own(self._client)
-        return True
+        if coming.replicas is None:
+            return None
+        coming.replicas.tend()
+        return coming.replicas if coming.replicas.ready else None
 
-    def _switch(self, coming: _Coming, settings: RunSettings) -> Swapped:
-        new = coming.member
-        others = [member for member in self._members if member.role != new.role]
-        old = [member for member in self._members if member.role == new.role]
-        settings = self._settings_with(coming, settings)
-        setup = set_up(self._client, ensemble_of([*others, new]), settings)
+    def _switch(self, coming: _Coming, new: Replicas, settings: RunSettings) -> Swapped:
+        others = [replicas for replicas in self._roles if replicas.role != new.role]
+        old = [replicas for replicas in self._roles if replicas.role == new.role]
+        ensemble = ensemble_of([*others, new])
+        settings = self._settings_with(coming, new, settings)
+        setup = set_up(self._finder.client, ensemble, settings)
         self._keep_best(setup)
         done = self._course.change(setup, settings, reseed=coming.wish.reseed)
-        self._members[:] = sorted([*others, new], key=lambda member: _order(member.role))
-        for member in old:
-            self._let_go(member)
-        model = new.service.info.model if new.service else coming.wish.model
+        self._roles[:] = ensemble.roles
+        for replicas in old:
+            replicas.let_go()
         after = f"after generation {self._course.history.generation}"
-        return Swapped(settings, new, f"{new.role} swapped for {model} {after}: {done}")
+        return Swapped(settings, new, f"{new.role} swapped for {new.info.model} {after}: {done}")
 
-    def _settings_with(self, coming: _Coming, settings: RunSettings) -> RunSettings:
+    def _settings_with(self, coming: _Coming, new: Replicas, settings: RunSettings) -> RunSettings:
         """The run's settings with the new model, and its latent space named."""
         settings = replace(settings, **{coming.wish.role: coming.wish.model})  # type: ignore[arg-type] # a role
-        service, before = coming.member.service, self._course.history.conditions
-        if before is None or service is None or not isinstance(service.info.about, GeneratorInfo):
+        about, before = new.info.about, self._course.history.conditions
+        if before is None or not isinstance(about, GeneratorInfo):
             return settings
-        spaces = service.info.about.spaces
+        spaces = about.spaces
         same = before.space in spaces
         return replace(settings, space=before.space.name if same else spaces[0].name)
 
@@ -162,22 +159,13 @@ class Swapper:
         if history.scored and history.conditions and not history.conditions.same(setup.conditions):
             self._keeper.best(f"before-swap-{history.generation:06d}")
 
-    def _let_go(self, member: Member) -> None:
-        if member.service is not None:
-            self._client.disconnect(member.service)
-        if member.local is not None:
-            member.local.process.terminate()
-
     def _refuse(self, why: str) -> None:
         if self._coming is not None:
-            self._let_go(self._coming.member)
+            if self._coming.replicas is not None:
+                self._coming.replicas.let_go()
             self._answer(Answer(granted=False, message=why))
 
     def _answer(self, said: Answer) -> None:
         coming, self._coming = self._coming, None
         if coming is not None:
             answer(self._folder, coming.token, said)
-
-
-def _order(role: str) -> int:
-    return ("generator", "clip", "discriminator").index(role)

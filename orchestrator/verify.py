@@ -9,7 +9,7 @@ import numpy as np
 
 from orchestrator.course import refuse_other_models
 from orchestrator.evaluation.setup import set_up
-from orchestrator.fleet.assemble import assemble, start_members
+from orchestrator.fleet.assemble import Finder, assemble
 from orchestrator.fleet.launcher import LocalLauncher
 from orchestrator.run import plan_of
 from orchestrator.runs import RunFolder
@@ -72,8 +72,8 @@ def _evaluate(journal: Journal, last: Step, most: int) -> int:
     chosen = list(islice(((step, row) for step in alike for row in range(len(step.genomes))), most))
     settings = read_settings(journal.about.settings)
     with TemporaryDirectory() as logs, LocalLauncher(Path(logs)) as launcher, Client() as client:
-        members = start_members(settings, launcher)
-        setup = set_up(client, assemble(members, launcher, client, lambda: None), settings)
+        roles = Finder(launcher, client, settings).find_all()
+        setup = set_up(client, assemble(roles, lambda: None), settings)
         refuse_other_models(last.conditions, setup.conditions)
         evaluation = setup.evaluate(np.stack([step.genomes[row] for step, row in chosen]))
     for place, (step, row) in enumerate(chosen):

@@ -12,11 +12,13 @@ from orchestrator.commands.options import RunFolderArgument, one_of
 from protocol.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from orchestrator.interrupts import Interrupts
     from orchestrator.run import Run
+    from orchestrator.settings import RunSettings
     from orchestrator.terminal import Display
+    from orchestrator.terminal.controls import Offer
 
 SEARCH, MODELS, OUTPUT = "Search", "Models", "Output"
 
@@ -36,6 +38,10 @@ MoreGenerations = Annotated[
     int | None,
     typer.Option("--generations", "-g", min=1, help="Generations in all; as before by default."),
 ]
+Refine = Annotated[
+    int | None,
+    typer.Option("--refine", min=0, help="Gradient steps after the last; as before by default."),
+]
 Own = Annotated[
     bool,
     typer.Option("--own", help="Share no living service; start its own.", rich_help_panel=MODELS),
@@ -49,7 +55,42 @@ Images = Annotated[
 
 
 def run(  # noqa: PLR0913, PLR0917 # one parameter an option
-    prompt: Annotated[str, typer.Argument(help="What the picture should show.")],
+    context: typer.Context,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PROMPT...",
+            help='What the picture should show; several with weights: "a car:1" "snow:-0.3".',
+        ),
+    ] = None,
+    likes: Annotated[
+        list[str] | None,
+        typer.Option("--like", help="A picture to resemble, PATH or PATH:WEIGHT."),
+    ] = None,
+    template: Annotated[
+        str,
+        typer.Option("--prompt-template", help='What prompts are put into: "a photo of {}".'),
+    ] = "{}",
+    targets: Annotated[
+        Path | None,
+        typer.Option("--targets", help="A file of prompts, one a line, to grow side by side."),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, max=64, help="Of --targets, how many at a time.")
+    ] = 4,
+    caption: Annotated[
+        Path | None,
+        typer.Option("--caption", help="Search for words for this picture instead."),
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            "--preset",
+            help="Models and search of CLIP-GLaSS or the thesis; other options override it. "
+            "See: orchestrator presets.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = "",
     algorithm: Annotated[
         str,
         typer.Option(
@@ -96,6 +137,31 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
             rich_help_panel=SEARCH,
         ),
     ] = "",
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile",
+            help="fixed, or legacy to do what the papers did (docs/profiles.md).",
+            rich_help_panel=SEARCH,
+        ),
+    ] = "fixed",
+    measures: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--measure",
+            help='Two prompts, "day|night", between which an archive places pictures.',
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    refine: Annotated[
+        int,
+        typer.Option(
+            "--refine",
+            min=0,
+            help="Gradient steps on the best latents after the last generation.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = 0,
     truncation: Annotated[
         float,
         typer.Option(
@@ -140,17 +206,26 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     ui: Ui = "auto",
     images: Images = "auto",
 ) -> None:
-    """Grow a picture of PROMPT.
+    """Grow a picture of PROMPT, or a caption of a picture.
 
     orchestrator run "a blue car at night"
 
     orchestrator run "a red car in the snow" --algorithm nsga2 --generations 100 --seed 7
+
+    orchestrator run "a yellow car:1" "night:0.5" "snow:-0.3" --like photo.jpg:0.5
+
+    orchestrator run --targets prompts.txt
+
+    orchestrator run --caption photo.jpg
+
+    orchestrator run --preset StyleGAN2_ffhq_d "the face of a man with brown eyes"
     """
     from orchestrator.begin import new_run
-    from orchestrator.settings import RunSettings
+    from orchestrator.settings import RunSettings, captioning
+    from orchestrator.targets import joined
 
     settings = RunSettings(
-        prompt=prompt,
+        prompt=joined(prompts or []),
         generator=generator,
         clip=clip,
         discriminator=discriminator,
@@ -166,13 +241,28 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
         own=own,
         runs=runs,
         save_every=save_every,
+        profile=profile,
+        measures=tuple(measures or ()),
+        refine=refine,
+        likes=tuple(likes or ()),
+        template=template,
     )
+    if preset:
+        from orchestrator.presets import with_preset
+
+        said = [name for name in context.params if _was_said(context, name)]
+        settings = with_preset(settings, preset, said)
+    if targets is not None:
+        _grow_many(ui, images, settings, targets, jobs)
+    if caption is not None:
+        settings = captioning(settings, caption)
     _grow(ui, images, lambda display, interrupts: new_run(settings, display, interrupts))
 
 
 def resume(  # noqa: PLR0913, PLR0917 # one parameter an option
     run: RunFolderArgument,
     generations: MoreGenerations = None,
+    refine: Refine = None,
     generator: OtherGenerator = None,
     clip: OtherClip = None,
     discriminator: OtherDiscriminator = None,
@@ -190,6 +280,7 @@ def resume(  # noqa: PLR0913, PLR0917 # one parameter an option
 
     changes = _given(
         generations=generations,
+        refine=refine,
         generator=generator,
         clip=clip,
         discriminator=discriminator,
@@ -201,13 +292,17 @@ def resume(  # noqa: PLR0913, PLR0917 # one parameter an option
 def fork(  # noqa: PLR0913, PLR0917 # one parameter an option
     run: RunFolderArgument,
     prompt: Annotated[
-        str | None, typer.Argument(help="What to search for from there on; as before by default.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[PROMPT]...", help="What to search for from there on; as before by default."
+        ),
     ] = None,
     at: Annotated[
         int | None,
         typer.Option("--at", min=1, help="The generation to start from; the newest by default."),
     ] = None,
     generations: MoreGenerations = None,
+    refine: Refine = None,
     generator: OtherGenerator = None,
     clip: OtherClip = None,
     discriminator: OtherDiscriminator = None,
@@ -224,10 +319,12 @@ def fork(  # noqa: PLR0913, PLR0917 # one parameter an option
     orchestrator fork runs/latest --at 40 "a yellow car at night"
     """
     from orchestrator.begin import fork_run
+    from orchestrator.targets import joined
 
     changes = _given(
-        prompt=prompt,
+        prompt=joined(prompt) if prompt else None,
         generations=generations,
+        refine=refine,
         generator=generator,
         clip=clip,
         discriminator=discriminator,
@@ -259,20 +356,37 @@ def swap(
     print(ask(RunFolder.open(run), wish))
 
 
+def watch(
+    run: RunFolderArgument,
+    once: Annotated[bool, typer.Option("--once", help="Look once and leave.")] = False,
+    ui: Ui = "auto",
+    images: Images = "auto",
+) -> None:
+    """Show a RUN that another terminal grows; it does not notice.
+
+    orchestrator watch runs/latest
+    """
+    from orchestrator.watching import watch as follow
+
+    follow(run, _display(ui, images), once=once)
+
+
+def _was_said(context: typer.Context, option: str) -> bool:
+    source = context.get_parameter_source(option)
+    return source is not None and source.name != "DEFAULT"
+
+
 def _given(**options: object) -> dict[str, object]:
     return {name: value for name, value in options.items() if value is not None}
 
 
 def _grow(ui: str, images: str, begin: "Callable[[Display, Interrupts], Run]") -> None:
     """Grow what `begin` makes, and say where the pictures are."""
+    from orchestrator.fleet.offers import generators
     from orchestrator.interrupts import Interrupts
     from orchestrator.run import results
-    from orchestrator.terminal import make_display
 
-    one_of("--ui", ui, ("auto", "live", "plain", "json", "quiet"))
-    one_of("--images", images, ("auto", "half", "off"))
-    stream = sys.stdout if ui == "json" else sys.stderr
-    display = make_display(ui, images, stream, os.environ)  # type: ignore[arg-type] # checked above
+    display = _display(ui, images, generators)
     with Interrupts() as interrupts:
         run = begin(display, interrupts)
         try:
@@ -281,6 +395,54 @@ def _grow(ui: str, images: str, begin: "Callable[[Display, Interrupts], Run]") -
             if ui != "json":
                 print("\n".join(results(run.folder.path, run.best)))
     raise typer.Exit(code)
+
+
+def _grow_many(ui: str, images: str, settings: "RunSettings", path: Path, jobs: int) -> None:
+    """Grow every target of a file, and say how each ended."""
+    from orchestrator.interrupts import Interrupts
+    from orchestrator.many import grow_many, read_targets, sheet
+    from orchestrator.terminal.board import Chalk, make_board
+
+    _check_display(ui, images)
+    targets = read_targets(path)
+    if settings.prompt:
+        raise ConfigError("give either prompts or --targets: a file of targets is searched alone")
+    stream = sys.stdout if ui == "json" else sys.stderr
+    display = make_board(ui, images, stream, os.environ)  # type: ignore[arg-type] # checked above
+    display.start()
+    try:
+        with Interrupts() as interrupts:
+            chalk = Chalk(targets, settings.generations, display)
+            outcomes = grow_many(settings, targets, jobs, chalk, interrupts)
+    except KeyboardInterrupt:
+        display.stop()
+        os._exit(130)  # the searches' threads are in the middle of something, and are left there
+    finally:
+        display.stop()
+    if ui != "json":
+        for one in outcomes:
+            score = "-" if one.similarity is None else f"{one.similarity:.3f}"
+            print(f"{score:>6}  {one.target}  {one.why or one.folder or 'not begun'}")
+        together = sheet(outcomes, settings.runs / f"{path.stem}.webp")
+        if together is not None:
+            print(f"best pictures  {together}")
+    raise typer.Exit(max(one.code for one in outcomes))
+
+
+def _check_display(ui: str, images: str) -> None:
+    one_of("--ui", ui, ("auto", "live", "plain", "json", "quiet"))
+    one_of("--images", images, ("auto", "half", "off"))
+
+
+def _display(
+    ui: str, images: str, offers: "Callable[[], Sequence[Offer]] | None" = None
+) -> "Display":
+    """How to show a run here; with keys where there are generators to offer."""
+    from orchestrator.terminal import make_display
+
+    _check_display(ui, images)
+    stream = sys.stdout if ui == "json" else sys.stderr
+    return make_display(ui, images, stream, os.environ, offers)  # type: ignore[arg-type] # checked above
 
 
 def _parameters(given: list[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""`verify`, `ls`, `show`, `recall` and `algorithms`: the commands that only look."""
+"""`verify`, `ls`, `show`, `recall`, `algorithms` and `doctor`: the commands that only look."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -67,11 +68,45 @@ def recall(
     print(to_json(recipe, indent=2).decode() if json else command)
 
 
+def doctor(
+    runs: Annotated[Path, typer.Option("--runs", help="Folder of run folders.")] = Path("runs"),
+    json: JsonOption = False,
+) -> None:
+    """Look for what could keep a run from going well here; exit code 3 if something will."""
+    from orchestrator.doctor import examine, table
+    from orchestrator.runs.storage import to_json
+    from protocol.errors import ConfigError
+
+    found = examine(runs, os.environ)
+    print(to_json(found, indent=2).decode() if json else table(found))
+    if any(one.verdict == "bad" for one in found):
+        raise typer.Exit(ConfigError.exit_code)
+
+
 def algorithms() -> None:
     """List the search algorithms and their parameters."""
     from orchestrator.search import describe_algorithms
 
     for info in describe_algorithms():
-        print(f"{info.name:8} {info.meaning}")
+        genes = "any genes" if len(info.kinds) == 4 else f"{' and '.join(info.kinds)} genes"
+        objectives = "objectives" if info.objectives == "several" else "objective"
+        measures = ", at least one --measure" if info.measures else ""
+        print(f"{info.name}: {info.meaning}")
+        print(
+            f"  {info.objectives} {objectives}, {genes}, "
+            f"a population of at least {info.least_population}{measures}"
+        )
         for parameter in info.parameters:
-            print(f"         --set {parameter.name}={parameter.default}  {parameter.meaning}")
+            setting = f"{parameter.name}={parameter.default}"
+            print(f"    --set {setting:16} {parameter.meaning} ({parameter.allowed})")
+        print()
+    print("--refine N follows any of one objective with N gradient steps on the real genes.")
+    print("--profile legacy makes ga, nsga2 and de stand for the published ones.")
+
+
+def presets() -> None:
+    """List the configurations of CLIP-GLaSS and the thesis, for: orchestrator run --preset."""
+    from orchestrator.presets import PRESETS
+
+    for preset in PRESETS:
+        print(f"{preset.name:22} {preset.described()}")

@@ -1,12 +1,13 @@
 """The pipeline of one generation: generator, then clip and discriminator, in micro-batches.
 
-A population is cut into micro-batches of the generator's own batch size, and two are in flight at
-all times, so that the generator draws the next while clip looks at the last. Results come back in
-the order of the genomes, whatever order the services finished in.
+A population is cut into micro-batches of the generator's own batch size, and two are in flight for
+each generator at all times, so that it draws the next while clip looks at the last. Results come
+back in the order of the genomes, whatever order the services finished in, and whichever replica
+computed them: every row is counted once.
 
-Where all services are on this host, pictures stay in the generator's slots: clip and discriminator
-get references, and the slots are released when both have answered. A slot that was lost meanwhile
-has its micro-batch drawn again, and sent as frames.
+Pictures stay in the generator's slots: clip and discriminator get references, map the slots or
+fetch them from the generator, and the slots are released when both have answered. A slot that was
+lost meanwhile has its micro-batch drawn again, and sent as frames.
 """
 
 from collections import deque
@@ -15,22 +16,28 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET
 
-from protocol.client import Client, Service
-from protocol.errors import BadRequestError, ModelFailedError, SlotLostError
+from orchestrator.evaluation.handoff import HandOff
+from orchestrator.fleet.ensemble import Ensemble
+from orchestrator.fleet.replicas import Call, Replicas
+from protocol.client import Client
+from protocol.errors import ModelFailedError, ProtocolError, SlotLostError
 from protocol.messages import (
     ClipInfo,
-    DiscriminatorInfo,
     Embeddings,
     EmbedImages,
     EmbedTexts,
+    Fetch,
+    Fetched,
     Generate,
-    GeneratorInfo,
     Pictures,
+    Preprocessing,
+    RoleInfo,
     Score,
     Scores,
 )
-from protocol.session import Answer, Pending
+from protocol.session import Answer
 from protocol.tensors import Array, Slot, TensorRef, TensorWriter
 
 IN_FLIGHT = 2
@@ -38,49 +45,6 @@ IN_FLIGHT = 2
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Images = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """The services that evaluate a run's genomes.
-
-    Attributes:
-        generator: draws.
-        clip: compares with the prompt.
-        discriminator: judges how real; None to leave that out.
-    """
-
-    generator: Service
-    clip: Service
-    discriminator: Service | None = None
-
-    def check(self) -> None:
-        """Refuse services that do not fit together.
-
-        Raises:
-            BadRequestError: a discriminator of another picture size than the generator.
-        """
-        drawn, wanted = self.generator.info.about, self.judged
-        if wanted is None or not isinstance(drawn, GeneratorInfo):
-            return
-        if (drawn.height, drawn.width) != (wanted.height, wanted.width):
-            raise BadRequestError(
-                f"{self.generator.info.model} draws {drawn.height}x{drawn.width} pictures, but the "
-                f"discriminator wants {wanted.height}x{wanted.width}; choose the generator's own "
-                "with --discriminator, or --discriminator none"
-            )
-
-    @property
-    def judged(self) -> DiscriminatorInfo | None:
-        """What the discriminator takes, if there is one."""
-        about = self.discriminator.info.about if self.discriminator else None
-        return about if isinstance(about, DiscriminatorInfo) else None
-
-    @property
-    def services(self) -> list[Service]:
-        """Those that are there."""
-        found = (self.generator, self.clip, self.discriminator)
-        return [service for service in found if service is not None]
 
 
 @dataclass(frozen=True)
@@ -92,18 +56,24 @@ class Evaluation:
         embeddings: (n, d) float32, CLIP's view, length 1.
         similarity: (n,) float64, cosine to the prompt, -1 to 1.
         realism: (n,) float64, the discriminator's logit; None without one.
+        texts: n captions where the generator writes; images are then of 0 x 0.
     """
 
     images: Images
     embeddings: Float32
     similarity: Float64
     realism: Float64 | None
+    texts: tuple[str, ...] = ()
 
-    def objectives(self, number: int) -> Float64:
-        """(n, number) float64 to minimise: 1 - similarity, and softplus(-realism) if two."""
+    def objectives(self, number: int, *, hinge: bool = False) -> Float64:
+        """(n, number) float64 to minimise: 1 - similarity, and softplus(-realism) if two.
+
+        With `hinge` the second is max(0, 1 - realism), as CLIP-GLaSS had it.
+        """
         columns = [1.0 - self.similarity]
         if number > 1 and self.realism is not None:
-            columns.append(np.logaddexp(0.0, -self.realism))
+            softplus = np.logaddexp(0.0, -self.realism)
+            columns.append(np.maximum(0.0, 1.0 - self.realism) if hinge else softplus)
         return np.stack(columns, axis=1)
 
 
@@ -116,6 +86,7 @@ class Evaluator:
         target: (d,) float32, the prompt's embedding.
         space: latent space of the genomes.
         truncation_psi: passed to the generator.
+        preprocessing: how clip looks; with `legacy` it gets the pictures themselves, not the view.
     """
 
     def __init__(
@@ -125,22 +96,24 @@ class Evaluator:
         target: Float32,
         space: str,
         truncation_psi: float = 1.0,
+        preprocessing: Preprocessing = UNSET,
     ) -> None:
-        self._client = client
         self._ensemble = ensemble
         self._target = target.astype(np.float64)
         self._space = space
         self._psi = truncation_psi
+        self._preprocessing = preprocessing
         about = ensemble.clip.info.about
-        self._clip_size = about.image_size if isinstance(about, ClipInfo) else 0
-        viewers = ensemble.services[1:]
-        self._hand_off = client.can_hand_off(ensemble.generator, viewers)
+        self._clip_size = view_size(about, preprocessing)
+        self._resizing = about.resizing if isinstance(about, ClipInfo) else UNSET
+        self._hand_off = HandOff(client, ensemble.generator, ensemble.roles[1:])
+        self._hand_off.ask()
 
     def evaluate(self, genomes: Float32) -> Evaluation:
         """Draw and judge every genome, (n, size) float32.
 
         Raises:
-            GlasshouseError: a service is lost, refuses, or does not answer in time.
+            GlasshouseError: a service refuses, or none of a role is left.
         """
         generation = _Generation(self, genomes, self._ensemble.generator.info.batch_rows)
         waiting: list[_Step] = []
@@ -148,13 +121,18 @@ class Evaluator:
             waiting += generation.submit()
             if not waiting:
                 return generation.evaluation(self._target)
-            self._client.wait(step.pending for step in waiting)
-            done = [step for step in waiting if step.pending.done]
-            waiting = [step for step in waiting if not step.pending.done]
+            self._ensemble.wait(step.call for step in waiting)
+            done = [step for step in waiting if step.call.done]
+            waiting = [step for step in waiting if not step.call.done]
             for step in done:
                 generation.take(step)
 
-    def generate(self, genomes: Float32, *, slots: bool) -> Pending:
+    @property
+    def most_drawing(self) -> int:
+        """Micro-batches that are with the generators at a time."""
+        return IN_FLIGHT * max(1, len(self._ensemble.generator.usable))
+
+    def generate(self, genomes: Float32, *, slots: bool) -> Call:
         """Ask for the pictures of one micro-batch, in slots if they can be handed off."""
         writer = TensorWriter()
         call = Generate(
@@ -162,27 +140,29 @@ class Evaluator:
             genomes=writer.add(genomes),
             truncation_psi=self._psi,
             clip_size=self._clip_size,
+            resizing=self._resizing,
         )
-        slots = slots and self._hand_off
-        return self._client.submit(self._ensemble.generator, call, writer.frames, slots=slots)
+        in_slots = self._hand_off.possible if slots else None
+        return self._ensemble.generator.submit(call, writer.frames, in_slots=in_slots)
 
-    def embed(self, drawn: Answer, ref: TensorRef) -> Pending:
+    def embed(self, drawn: Answer, ref: TensorRef) -> Call:
         """Ask clip to look at pictures of its own size."""
         writer = TensorWriter()
-        call = EmbedImages(images=_passed_on(drawn, ref, writer))
-        return self._client.submit(self._ensemble.clip, call, writer.frames)
+        images = _passed_on(drawn, ref, writer)
+        call = EmbedImages(images=images, preprocessing=self._preprocessing)
+        return self._ensemble.clip.submit(call, writer.frames)
 
-    def score(self, drawn: Answer, ref: TensorRef) -> Pending | None:
+    def score(self, drawn: Answer, ref: TensorRef) -> Call | None:
         """Ask the discriminator, if there is one."""
         if self._ensemble.discriminator is None:
             return None
         writer = TensorWriter()
         call = Score(images=_passed_on(drawn, ref, writer))
-        return self._client.submit(self._ensemble.discriminator, call, writer.frames)
+        return self._ensemble.discriminator.submit(call, writer.frames)
 
-    def release(self, drawn: Pending) -> None:
-        """Give the generator its slots back."""
-        self._client.release(self._ensemble.generator, drawn)
+    def fetch(self, drawn: Call, slot: Slot) -> Call:
+        """Ask the generator that drew them for pictures that this process cannot map."""
+        return self._ensemble.generator.submit(Fetch(slot=slot), only=drawn.service)
 
 
 @dataclass(eq=False)
@@ -190,23 +170,23 @@ class _MicroBatch:
     """Genomes from `start` on, on their way.
 
     Attributes:
-        drawn: the request to the generator.
-        viewers: requests to clip and discriminator that are under way.
+        drawn: the call to the generator.
+        viewers: calls to clip and discriminator that are under way.
         lost: whether somebody came too late to read a slot.
     """
 
     start: int
-    drawn: Pending
+    drawn: Call
     viewers: int = 0
     lost: bool = False
 
 
 @dataclass(frozen=True)
 class _Step:
-    """One request of a micro-batch, and what is to be done with its answer."""
+    """One call of a micro-batch, and what is to be done with its answer."""
 
     batch: _MicroBatch
-    pending: Pending
+    call: Call
     take: Callable[[_MicroBatch, Answer], None]
 
 
@@ -225,8 +205,8 @@ class _Generation:
         self._logits: dict[int, Array] = {}
 
     def submit(self) -> list[_Step]:
-        """Requests that can be made now."""
-        while self._starts and self._drawing < IN_FLIGHT:
+        """Calls that can be made now."""
+        while self._starts and self._drawing < self._evaluator.most_drawing:
             start, slots = self._starts.popleft()
             rows = self._genomes[start : start + self._rows]
             batch = _MicroBatch(start, self._evaluator.generate(rows, slots=slots))
@@ -238,30 +218,40 @@ class _Generation:
     def take(self, step: _Step) -> None:
         """Use an answer; pictures whose slot was lost are drawn again."""
         batch = step.batch
-        if step.pending is batch.drawn:
+        if step.call is batch.drawn:
             self._drawing -= 1
         else:
             batch.viewers -= 1
         try:
-            step.take(batch, step.pending.answer())
+            step.take(batch, step.call.answer())
         except SlotLostError:
-            if not batch.drawn.request.slots:
+            if not batch.drawn.slots:
                 raise
             batch.lost = True
         if not batch.viewers:
-            self._evaluator.release(batch.drawn)
+            batch.drawn.release()
             if batch.lost:
                 self._starts.appendleft((batch.start, False))
 
     def evaluation(self, target: Float64) -> Evaluation:
         """All rows in the order of the genomes."""
-        embeddings = _in_order(self._embeddings).astype(np.float32)
+        embeddings = self._in_order(self._embeddings).astype(np.float32)
         return Evaluation(
-            images=_in_order(self._images),
+            images=self._in_order(self._images),
             embeddings=embeddings,
             similarity=embeddings.astype(np.float64) @ target,
-            realism=_in_order(self._logits).astype(np.float64) if self._logits else None,
+            realism=self._in_order(self._logits).astype(np.float64) if self._logits else None,
         )
+
+    def _in_order(self, parts: dict[int, Array]) -> Array:
+        """Rows of all micro-batches, each genome's once."""
+        rows = np.concatenate([parts[start] for start in sorted(parts)])
+        if len(rows) != len(self._genomes):
+            raise ProtocolError(
+                f"asked about {len(self._genomes)} genomes, but the services answered about "
+                f"{len(rows)}; check them with: service check ENDPOINT"
+            )
+        return rows
 
     def _drawn(self, batch: _MicroBatch, answer: Answer) -> None:
         result = answer.reply.result
@@ -272,9 +262,20 @@ class _Generation:
         judged = self._evaluator.score(answer, result.images)
         if judged is not None:
             steps.append(_Step(batch, judged, self._scored))
+        try:
+            self._images[batch.start] = answer.tensor(result.images)
+        except SlotLostError:  # it is on another host, say
+            if not isinstance(result.images, Slot):
+                raise
+            copied = self._evaluator.fetch(batch.drawn, result.images)
+            steps.append(_Step(batch, copied, self._fetched))
         self._new += steps
         batch.viewers = len(steps)
-        self._images[batch.start] = answer.tensor(result.images)
+
+    def _fetched(self, batch: _MicroBatch, answer: Answer) -> None:
+        result = answer.reply.result
+        if isinstance(result, Fetched):
+            self._images[batch.start] = answer.tensor(result.tensor)
 
     def _embedded(self, batch: _MicroBatch, answer: Answer) -> None:
         result = answer.reply.result
@@ -287,28 +288,50 @@ class _Generation:
             self._logits[batch.start] = answer.tensor(result.logits)
 
 
+def view_size(about: RoleInfo, preprocessing: Preprocessing) -> int:
+    """The side of the view that the generator makes for clip; 0 if clip wants none."""
+    return about.image_size if isinstance(about, ClipInfo) and preprocessing is UNSET else 0
+
+
 def _passed_on(drawn: Answer, ref: TensorRef, writer: TensorWriter) -> TensorRef:
     """A reference for the next service: the slot as it is, other pixels through this process."""
     return ref if isinstance(ref, Slot) else writer.add(drawn.tensor(ref))
 
 
-def _in_order(parts: dict[int, Array]) -> Array:
-    return np.concatenate([parts[start] for start in sorted(parts)])
-
-
-def embed_text(client: Client, clip: Service, text: str) -> Float32:
-    """(d,) float32, the embedding of one text.
-
-    Raises:
-        GlasshouseError: clip refuses the text (too long, say) or cannot answer.
-    """
-    asked = client.submit(clip, EmbedTexts(texts=(text,)), interactive=True)
-    client.wait([asked])
-    answer = asked.answer()
+def embeddings_of(answer: Answer) -> Float32:
+    """(n, d) float32, what clip has answered."""
     result = answer.reply.result
     if not isinstance(result, Embeddings):  # the session has checked
         raise TypeError(result)
-    embedding: Float32 = answer.tensor(result.embeddings)[0].astype(np.float32)
+    embeddings: Float32 = answer.tensor(result.embeddings).astype(np.float32)
+    return embeddings
+
+
+def one_embedding(clip: Replicas, answer: Answer, what: str) -> Float32:
+    """(d,) float32, clip's answer about one thing, which an error calls `what`.
+
+    Raises:
+        ModelFailedError: it is not finite.
+    """
+    embedding: Float32 = embeddings_of(answer)[0]
     if not np.isfinite(embedding).all():
-        raise ModelFailedError(f"{clip.info.model} gave no finite embedding of '{text}'")
+        raise ModelFailedError(f"{clip.info.model} gave no finite embedding of {what}")
+    return embedding
+
+
+def embed_text(clip: Replicas, text: str) -> Float32:
+    """(d,) float32, the embedding of one text.
+
+    Raises:
+        GlasshouseError: clip refuses the text or cannot answer.
+    """
+    answer = clip.call(EmbedTexts(texts=(text,)), interactive=True)
+    embedding = one_embedding(clip, answer, f"'{text}'")
+    result, about = answer.reply.result, clip.info.about
+    cut = isinstance(result, Embeddings) and result.cut is not UNSET
+    if cut and isinstance(about, ClipInfo):
+        clip.tell(
+            f"'{text}' has more than the {about.context_tokens} tokens that {clip.info.model} "
+            "sees; its end was left out"
+        )
     return embedding

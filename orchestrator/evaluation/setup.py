@@ -1,15 +1,25 @@
 """The services of a run, ready to evaluate genomes under its conditions."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from orchestrator.evaluation.evaluator import Ensemble, Evaluation, Evaluator, Float32, embed_text
+import numpy as np
+
+from orchestrator.evaluation.captioner import Captioner, embed_picture, read_picture
+from orchestrator.evaluation.evaluator import Evaluation, Evaluator, Float32, Float64, embed_text
+from orchestrator.evaluation.gradients import Differentiator
+from orchestrator.evaluation.target import embed_target
+from orchestrator.fleet.ensemble import Ensemble
+from orchestrator.fleet.replicas import Replicas
 from orchestrator.gallery import diversity
+from orchestrator.profiles import find_profile
 from orchestrator.runs.journal import Conditions, Kind, Model, Step
-from orchestrator.settings import RunSettings
+from orchestrator.search import check_refinable
+from orchestrator.settings import CAPTIONER, RunSettings, ends_of
 from protocol.client import Client
 from protocol.errors import BadRequestError
 from protocol.latent import LatentSpace
-from protocol.messages import GeneratorInfo
+from protocol.messages import ClipInfo, GeneratorInfo
 
 
 @dataclass(frozen=True)
@@ -20,26 +30,43 @@ class Setup:
         ensemble: the services.
         conditions: under what they score.
         evaluator: asks them.
+        directions: (k, d) float64, for each measure the second prompt's embedding less the first's.
+        differentiator: asks them for gradients; None where the generator writes.
     """
 
     ensemble: Ensemble
     conditions: Conditions
-    evaluator: Evaluator
+    evaluator: Evaluator | Captioner
+    directions: Float64
+    differentiator: Differentiator | None
 
     def evaluate(self, genomes: Float32) -> Evaluation:
-        """Draw and judge every genome, (n, size) float32."""
+        """Draw (or write) and judge every genome, (n, size) float32."""
         return self.evaluator.evaluate(genomes)
+
+    def told(self, evaluation: Evaluation, objectives: int) -> Float64:
+        """(n, objectives + k) float64, what an algorithm is told: objectives, then measures."""
+        hinge = find_profile(self.conditions.profile).hinge
+        measures = evaluation.embeddings.astype(np.float64) @ self.directions.T
+        return np.concatenate([evaluation.objectives(objectives, hinge=hinge), measures], axis=1)
 
     def step(
         self, kind: Kind, generation: int, genomes: Float32, evaluation: Evaluation, objectives: int
     ) -> Step:
-        """What the journal keeps of an evaluation; `objectives` is how many are minimised."""
+        """What the journal keeps of an evaluation; `objectives` is how many are minimised.
+
+        A refinement's rows hold their gradients, for which the services are asked now.
+        """
+        told = self.told(evaluation, objectives)
+        if kind == "refinement" and self.differentiator is not None:
+            gradients = self.differentiator.gradients(genomes)
+            told = np.concatenate([told[:, :objectives], gradients], axis=1)
         return Step(
             kind=kind,
             generation=generation,
             conditions=self.conditions,
             genomes=genomes,
-            objectives=evaluation.objectives(objectives),
+            objectives=told,
             similarity=evaluation.similarity,
             realism=evaluation.realism,
             diversity=diversity(evaluation.embeddings),
@@ -47,28 +74,78 @@ class Setup:
 
 
 def set_up(client: Client, ensemble: Ensemble, settings: RunSettings) -> Setup:
-    """Check that the services fit together, and embed the prompt.
+    """Check that the services fit together, and embed the target, or the picture to caption.
 
     Raises:
-        GlasshouseError: they do not, or clip refuses the prompt.
+        GlasshouseError: they do not, clip refuses the prompt, or the picture cannot be read.
     """
     ensemble.check()
-    space = find_space(ensemble, settings.space)
-    target = embed_text(client, ensemble.clip, settings.prompt)
-    models = tuple(
-        Model(service.info.role, service.info.model, service.info.digest)
-        for service in ensemble.services
-    )
-    psi = settings.truncation_psi
+    check_kind(ensemble, settings)
+    profile, psi = find_profile(settings.profile), settings.truncation_psi
+    space = find_space(ensemble, settings.space, profile.spaces)
+    if settings.refine:
+        check_refinable(space)
+    evaluator: Evaluator | Captioner
+    differentiator = None
+    if settings.caption:
+        picture, digest = read_picture(Path(settings.caption))
+        prompt = f"{settings.prompt} ({digest})"
+        evaluator = Captioner(ensemble, embed_picture(ensemble, picture), space.name)
+    else:
+        target, prompt = embed_target(ensemble, settings)
+        looks = profile.preprocessing
+        evaluator = Evaluator(client, ensemble, target, space.name, psi, looks)
+        differentiator = Differentiator(ensemble, target, space.name, psi, looks)
     return Setup(
         ensemble,
-        Conditions(settings.prompt, space, psi, models),
-        Evaluator(client, ensemble, target, space.name, psi),
+        Conditions(prompt, space, psi, models_of(ensemble), settings.profile, settings.measures),
+        evaluator,
+        directions(ensemble.clip, settings.measures),
+        differentiator,
     )
 
 
-def find_space(ensemble: Ensemble, name: str) -> LatentSpace:
-    """The generator's latent space of that name, or its first.
+def directions(clip: Replicas, measures: tuple[str, ...]) -> Float64:
+    """(k, d) float64, the embedding of each measure's second prompt less that of its first.
+
+    Raises:
+        GlasshouseError: clip refuses one of them.
+    """
+    pairs = [[embed_text(clip, end) for end in ends_of(measure)] for measure in measures]
+    size = clip.info.about.embedding_size if isinstance(clip.info.about, ClipInfo) else 0
+    return np.array([second - first for first, second in pairs], np.float64).reshape(-1, size)
+
+
+def models_of(ensemble: Ensemble) -> tuple[Model, ...]:
+    """Role, name and digest of every service's model."""
+    return tuple(
+        Model(replicas.info.role, replicas.info.model, replicas.info.digest)
+        for replicas in ensemble.roles
+    )
+
+
+def check_kind(ensemble: Ensemble, settings: RunSettings) -> None:
+    """Refuse a generator that writes where pictures are grown, and the other way round.
+
+    Raises:
+        BadRequestError: it is of the other kind.
+    """
+    info = ensemble.generator.info
+    writes = isinstance(info.about, GeneratorInfo) and info.about.writes
+    if writes and not settings.caption:
+        raise BadRequestError(
+            f"{info.model} writes captions and draws nothing; choose another --generator, or say "
+            "what it should describe: orchestrator run --caption photo.jpg"
+        )
+    if settings.caption and not writes:
+        raise BadRequestError(
+            f"{info.model} draws pictures, but a caption wants a generator that writes; leave "
+            f"--generator out, or choose one such as {CAPTIONER}"
+        )
+
+
+def find_space(ensemble: Ensemble, name: str, preferred: tuple[str, ...] = ()) -> LatentSpace:
+    """The generator's latent space of that name; else one that is `preferred`, or its first.
 
     Raises:
         BadRequestError: it has none of that name.
@@ -82,6 +159,7 @@ def find_space(ensemble: Ensemble, name: str) -> LatentSpace:
             f"{ensemble.generator.info.model} has no latent space '{name}'; "
             f"it has {', '.join(spaces)}"
         )
-    space = spaces[name] if name else about.spaces[0]
+    usual = next((found for found in preferred if found in spaces), about.spaces[0].name)
+    space = spaces[name or usual]
     space.check()
     return space

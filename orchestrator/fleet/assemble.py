@@ -1,162 +1,110 @@
 """From what the settings name to services that said WELCOME.
 
-A model name or path becomes a living service of this user that holds it, or else one of the run's
-own; an endpoint is a service that somebody else runs. All own services are started side by side,
+A model name or path becomes the living services of this user that hold it, or else one of the run's
+own; endpoints are services that somebody else runs. All own services are started side by side,
 because each needs seconds to import torch.
 """
 
 import os
-import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from orchestrator.evaluation.evaluator import Ensemble
+from orchestrator.fleet.ensemble import Ensemble
 from orchestrator.fleet.lasting import living
-from orchestrator.fleet.launcher import LocalLauncher, LocalService, ServiceSpec
-from orchestrator.settings import RunSettings, is_endpoint
-from orchestrator.terminal import ServiceStatus
-from protocol.client import Client, Service
-from protocol.errors import DrainingError, GlasshouseError
+from orchestrator.fleet.launcher import POLL_S, LocalLauncher, ServiceSpec
+from orchestrator.fleet.replica import Elsewhere, Own, Replica, Shared
+from orchestrator.fleet.replicas import Replicas
+from orchestrator.settings import RunSettings, endpoints, is_endpoint
+from protocol.client import Client
 from protocol.messages import Role
 
 ROLES: tuple[Role, ...] = ("generator", "clip", "discriminator")
-SHARED_TIMEOUT_S = 3.0
 
 
-@dataclass
-class Member:
-    """One role of the run: a service of its own, a shared one, or one elsewhere.
+@dataclass(frozen=True)
+class Finder:
+    """Finds the services of a run, and starts those that cannot be found.
 
     Attributes:
-        spec: role, model name, path or endpoint, and how to start it.
-        local: the child process, if it is the run's own.
-        shared: endpoint of a living service that the run found.
-        service: the conversation, once it is there.
+        launcher: starts services of the run's own.
+        client: speaks to all of them.
+        settings: which services, where, and whether living ones may be shared.
+        on_wait: called again and again while a role has no service that could take its calls.
+        lent: endpoints of services that somebody started for this run and others, by role and
+            model.
     """
 
-    spec: ServiceSpec
-    local: LocalService | None = None
-    shared: str = ""
-    service: Service | None = None
+    launcher: LocalLauncher
+    client: Client
+    settings: RunSettings
+    on_wait: Callable[[], None] = lambda: None
+    lent: Mapping[tuple[Role, str], str] = field(default_factory=dict)
 
-    @property
-    def role(self) -> Role:
-        """Generator, clip or discriminator."""
-        return self.spec.role
+    def find_all(self) -> list[Replicas]:
+        """Those that the settings name, found or started but not yet ready."""
+        wanted = {role: getattr(self.settings, role) for role in ROLES}
+        return [self.find(role, model) for role, model in wanted.items() if model != "none"]
 
-    @property
-    def endpoint(self) -> str:
-        """Where it listens."""
-        return self.local.endpoint if self.local else self.shared or self.spec.model
-
-    def status(self) -> ServiceStatus:
-        """For the display."""
-        if self.service is None:
-            ready = self.local is not None and self.local.ready
-            return ServiceStatus(
-                self.role, self.spec.model, self.endpoint, "ready" if ready else "starting"
-            )
-        info, pong = self.service.info, self.service.pong
-        return ServiceStatus(
-            role=self.role,
-            model=info.model,
-            endpoint=self.endpoint,
-            state=self.service.state,
-            queue_rows=pong.queue_rows if pong else 0,
-            batch_ms=pong.batch_ms if pong else 0.0,
-            batch_p95_ms=pong.batch_p95_ms if pong else 0.0,
-            rows=pong.rows if pong else 0,
-            digest=info.digest,
-            shared=bool(self.shared),
-        )
-
-    def start(self, launcher: LocalLauncher, *, own: bool) -> None:
-        """Find a living service, or start one unless the settings name an endpoint."""
-        if is_endpoint(self.spec.model):
-            return
-        found = [] if own else living(self.spec)
-        self.shared = secrets.choice(found).endpoint if found else ""
-        if not found:
-            self.local = launcher.start(self.spec)
-
-    def greet_shared(self, client: Client, launcher: LocalLauncher) -> None:
-        """Greet a service that lives already; a shared one that does not answer is replaced.
+    def find(self, role: Role, model: str) -> Replicas:
+        """The services of one role, found or started but not yet ready.
 
         Raises:
-            GlasshouseError: the endpoint that the settings name cannot be used.
+            GlasshouseError: an endpoint that is none, or a log that cannot be written.
         """
-        if self.local is not None:
-            return
-        if not self.shared:
-            self.service = client.connect(self.endpoint, self.role)
-            return
-        try:
-            self.service = _greet_usable(client, self.shared, self.role)
-        except GlasshouseError:
-            self.shared = ""
-            self.local = launcher.start(self.spec)
+        if is_endpoint(model):
+            replicas: list[Replica] = [
+                Elsewhere(self.client, role, endpoint) for endpoint in endpoints(model)
+            ]
+            return Replicas(self.client, role, replicas, on_wait=self.on_wait)
+        spec = ServiceSpec(role, model, self.settings.device, self._threads())
 
-    def greet_own(self, client: Client) -> None:
-        """Greet the run's own service, which is ready."""
-        if self.local is not None and self.service is None:
-            self.service = client.connect(self.endpoint, self.role, watch=self.local.gone)
+        def others(lost: Sequence[Replica]) -> list[Replica]:
+            return [] if any(isinstance(one, Own) for one in lost) else self._living(spec, lost)
 
+        return Replicas(self.client, role, self._living(spec, ()), others, self.on_wait)
 
-def _greet_usable(client: Client, endpoint: str, role: Role) -> Service:
-    """A living service, unless it hangs or is about to leave.
+    def _living(self, spec: ServiceSpec, lost: Sequence[Replica]) -> list[Replica]:
+        """Living services that hold one model, or a new one of the run's own."""
+        known = {replica.endpoint for replica in lost}
+        lent = self.lent.get((spec.role, spec.model))
+        if lent is not None and lent not in known:
+            return [Shared(self.client, spec.role, lent)]
+        found = [] if self.settings.own else living(spec)
+        found = [one for one in found if one.endpoint not in known]
+        alike = [one for one in found if one.registration.digest == found[0].registration.digest]
+        if not alike:
+            return [Own(self.client, self.launcher, spec)]
+        return [Shared(self.client, spec.role, one.endpoint) for one in alike]
 
-    Raises:
-        GlasshouseError: it cannot be used.
-    """
-    service = client.connect(endpoint, role, timeout_s=SHARED_TIMEOUT_S)
-    try:
-        client.await_pong(service, SHARED_TIMEOUT_S)
-        if service.state not in {"ready", "busy"}:
-            raise DrainingError(f"the {role} at {endpoint} is {service.state}")
-    except GlasshouseError:
-        client.disconnect(service)
-        raise
-    return service
+    def _threads(self) -> int:
+        """A fair share of the cores for each service that computes at the same time."""
+        wanted = sum(getattr(self.settings, role) != "none" for role in ROLES)
+        return self.settings.threads or max(1, (os.cpu_count() or 1) // max(1, wanted - 1))
 
 
-def start_members(settings: RunSettings, launcher: LocalLauncher) -> list[Member]:
-    """The run's services, found or started but not yet ready."""
-    wanted = {role: getattr(settings, role) for role in ROLES}
-    wanted = {role: model for role, model in wanted.items() if model != "none"}
-    cores = os.cpu_count() or 1
-    threads = settings.threads or max(1, cores // max(1, len(wanted) - 1))
-    specs = [ServiceSpec(role, model, settings.device, threads) for role, model in wanted.items()]
-    members = [Member(spec) for spec in specs]
-    for member in members:
-        member.start(launcher, own=settings.own)
-    return members
-
-
-def assemble(
-    members: list[Member],
-    launcher: LocalLauncher,
-    client: Client,
-    on_wait: Callable[[], None],
-) -> Ensemble:
-    """Wait for the members and greet them, those elsewhere first.
+def assemble(roles: Sequence[Replicas], on_wait: Callable[[], None]) -> Ensemble:
+    """Wait until all services are ready; `on_wait` is called about twenty times a second.
 
     Raises:
         GlasshouseError: one of them cannot start or cannot be reached.
     """
-    for member in members:  # before anybody waits for the others
-        member.greet_shared(client, launcher)
-
-    def keep_talking() -> None:
-        client.pump()  # loading takes minutes, and the others notice when nobody answers
+    while True:
+        for replicas in roles:
+            replicas.tend()
         on_wait()
+        if all(replicas.ready for replicas in roles):
+            return ensemble_of(roles)
+        until = time.monotonic() + POLL_S
+        while time.monotonic() < until:  # loading takes minutes, and those that wait want PINGs
+            roles[0].client.step()
 
-    launcher.wait_ready([member.local for member in members if member.local], keep_talking)
-    for member in members:
-        member.greet_own(client)
-    return ensemble_of(members)
 
+def ensemble_of(roles: Sequence[Replicas]) -> Ensemble:
+    """The services of a run, all of them ready.
 
-def ensemble_of(members: list[Member]) -> Ensemble:
-    """The services of members that were all greeted."""
-    found = {member.role: member.service for member in members if member.service is not None}
+    Raises:
+        GlasshouseError: one was lost meanwhile.
+    """
+    found = {replicas.role: replicas.settled() for replicas in roles}
     return Ensemble(found["generator"], found["clip"], found.get("discriminator"))

@@ -76,7 +76,7 @@ class LocalService:
         """
         if self.ready:
             return
-        if self.process.stdout is not None:
+        if self.process.stdout is not None and not self.process.stdout.closed:
             self._said += self.process.stdout.read() or b""
         for line in self._said.decode(errors="replace").splitlines():
             words = dict(word.split("=", 1) for word in line.split() if "=" in word)
@@ -93,6 +93,14 @@ class LocalService:
             return None
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return f"the {self.spec.role} service ({self.spec.model}) {how}; its log: {self.log_path}"
+
+    def close(self) -> None:
+        """Wait for the killed process, and remove its socket."""
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        remove_socket(self.endpoint)
 
     def _failure(self) -> GlasshouseError:
         code = self.process.returncode
@@ -203,6 +211,12 @@ class LocalLauncher:
         number = 1 + sum(service.spec.role == role for service in self.services)
         return self._log_folder / (f"{role}.log" if number == 1 else f"{role}-{number}.log")
 
+    def end(self, service: LocalService) -> None:
+        """End one at once, and remove what it leaves."""
+        service.process.kill()
+        service.close()
+        slots.sweep()
+
     def stop(self) -> None:
         """Ask all services to leave, kill those that do not, and remove their sockets."""
         try:
@@ -220,10 +234,6 @@ class LocalLauncher:
         for service in self.services:
             service.process.kill()
         for service in self.services:
-            service.process.wait()
-            for pipe in (service.process.stdin, service.process.stdout):
-                if pipe is not None:
-                    pipe.close()
-            remove_socket(service.endpoint)
+            service.close()
         slots.sweep()  # of those that had to be killed
         self.services.clear()

@@ -26,7 +26,7 @@ class Seen:
         digest: of the model.
         device: where it computes.
         endpoint: where it listens.
-        state: as it says itself; `silent` if it does not answer.
+        state: as it says itself; `hung` if it does not answer.
         stays: whether it was started to stay, or belongs to a run.
         queue_rows: rows that wait.
         rows: rows answered in its life.
@@ -59,13 +59,13 @@ def look(services: list[Registered] | None = None) -> list[Seen]:
 
 
 def _look(client: Client, one: Registered) -> Seen:
-    state, pong = "silent", None
+    state, pong = "hung", None
     try:
         service = client.connect(one.endpoint, one.registration.role, timeout_s=ANSWER_S)
         client.await_pong(service)
         state, pong = service.state, service.pong
     except GlasshouseError:
-        pass  # silent says it
+        pass  # hung says it
     said = one.registration
     return Seen(
         name=one.name,

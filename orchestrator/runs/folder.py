@@ -7,7 +7,10 @@
 | `grids/000060.webp`     | the population of a generation as a picture, best top left         |
 | `latest.webp`           | the newest of these, replaced in one step                          |
 | `best.png`              | the best picture, with its recipe inside                           |
+| `favourite-*.png`       | pictures that the user liked, with their recipes                   |
 | `front-*.png`           | with two objectives: the front's knee and its two ends             |
+| `evolution.webp`        | the kept grids one after the other, animated                       |
+| `captions.txt`, `.json` | where captions are grown, these in place of pictures (`captions.py`)   |
 | `populations/000060.npz`| genomes and objectives, for people's own notebooks                 |
 | `logs/generator.log`    | what each service of the run's own said                            |
 | `journal.sqlite`        | what resuming needs (`journal.py`)                                 |
@@ -26,6 +29,7 @@ import fcntl
 import io
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -50,7 +54,7 @@ Status = Literal["running", "done", "stopped", "failed"]
 LATEST = "latest"
 LOOK_S = 0.5
 """Who looks whether a run lives holds its lock for an instant; a run waits so long for that."""
-REPLAY_DEPENDS_ON = ("glasshouse", "numpy", "pymoo", "cma")
+REPLAY_DEPENDS_ON = ("glasshouse", "numpy", "pymoo", "cma", "ribs")
 """Distributions whose versions decide whether a replay gives the same genomes."""
 
 
@@ -204,6 +208,23 @@ class RunFolder:
         except OSError:
             return False
 
+    def delete(self) -> None:
+        """Remove the folder with all that is in it; `latest` then points to the newest other run.
+
+        Raises:
+            BadRequestError: a process grows it.
+            StorageError: it cannot be removed.
+        """
+        with self.lock(), storing("delete a run", self.path):
+            shutil.rmtree(self.path)
+        latest = self.path.parent / LATEST
+        if latest.is_symlink() and not latest.exists():
+            others = sorted(one.parent.name for one in self.path.parent.glob("*/run.json"))
+            with storing("point to the newest run", latest):
+                latest.unlink()
+            if others:
+                link(latest, others[-1])
+
     def events(self) -> list[dict[str, Any]]:
         """The lines of `events.jsonl`; those that are damaged are left out."""
         found = []
@@ -249,6 +270,18 @@ class RunFolder:
             write_whole(self._within("grids", f"{generation:06d}.webp"), content)
         write_whole(self.path / "latest.webp", content)
 
+    def save_film(self) -> None:
+        """Make `evolution.webp` of the kept grids, where there are two or more.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        from orchestrator.runs.pictures import film
+
+        grids = sorted((self.path / "grids").glob("*.webp"))
+        if len(grids) > 1:
+            write_whole(self.path / "evolution.webp", film(grids))
+
     def save_picture(
         self, name: str, image: npt.NDArray[np.uint8], recipe: Mapping[str, Any]
     ) -> Path:
@@ -269,7 +302,11 @@ class RunFolder:
         return path
 
     def save_population(
-        self, generation: int, genomes: npt.NDArray[Any], objectives: npt.NDArray[Any]
+        self,
+        generation: int,
+        genomes: npt.NDArray[Any],
+        objectives: npt.NDArray[Any],
+        **more: npt.NDArray[Any],
     ) -> Path:
         """Save a population for people's own notebooks, `populations/000060.npz`.
 
@@ -277,6 +314,7 @@ class RunFolder:
             generation: its number.
             genomes: `(population, latent_dim)` float.
             objectives: `(population, objectives)` float, to minimise.
+            more: other arrays, each under its name.
 
         Raises:
             StorageError: it cannot be written.
@@ -284,7 +322,8 @@ class RunFolder:
         import numpy as np
 
         file = io.BytesIO()
-        np.savez_compressed(file, genomes=genomes, objectives=objectives)
+        arrays = {"genomes": genomes, "objectives": objectives, **more}
+        np.savez_compressed(file, allow_pickle=False, **arrays)
         path = self._within("populations", f"{generation:06d}.npz")
         write_whole(path, file.getvalue())
         return path

@@ -13,13 +13,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.runs.folder import REPLAY_DEPENDS_ON, versions
-from orchestrator.search import Algorithm, Genomes, knee_and_extremes, make_algorithm
+from orchestrator.search import (
+    Algorithm,
+    Genomes,
+    Population,
+    Refinement,
+    knee,
+    make_algorithm,
+    most_real,
+)
 from protocol.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from orchestrator.profiles import Pick
     from orchestrator.runs.journal import About, Conditions, Step
+
+
+BANNED = 1e9
+"""Objective of a genome that the user banned: behind every score, and still a number."""
+
+
+GROWING = ("generation", "refinement")
+REFINED = 8  # the best genomes, from each of which the gradient is followed
 
 
 @dataclass(frozen=True)
@@ -32,6 +49,8 @@ class Plan:
         objectives: values in a row.
         seed: of its randomness.
         parameters: what differs from its defaults.
+        measures: values in a row besides its objectives, for those that fill an archive.
+        pick: which picture of a front is the champion.
     """
 
     algorithm: str
@@ -39,6 +58,8 @@ class Plan:
     objectives: int
     seed: int
     parameters: Mapping[str, str]
+    measures: int = 0
+    pick: Pick = "knee"
 
 
 @dataclass(frozen=True)
@@ -61,6 +82,7 @@ class History:
         mean: their mean similarity.
         second: their mean realism; empty without a discriminator.
         first_diversity: of the first batch.
+        banned: bytes of survivors that the user will not have bred from.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -71,6 +93,7 @@ class History:
         self.mean: list[float] = []
         self.second: list[float] = []
         self.first_diversity: float | None = None
+        self.banned: frozenset[bytes] = frozenset()
         self._algorithm: Algorithm | None = None
         self._scores: dict[bytes, Score] = {}
         self._champion: Genomes | None = None
@@ -97,8 +120,27 @@ class History:
             objectives=plan.objectives,
             seed=plan.seed,
             parameters=plan.parameters,
+            measures=plan.measures,
         )
-        self._scores, self._champion = {}, None
+        self._scores, self._champion, self.banned = {}, None, frozenset()
+
+    @property
+    def refining(self) -> bool:
+        """Whether evolution is over and the gradient is followed."""
+        return isinstance(self._algorithm, Refinement)
+
+    def refine(self) -> None:
+        """Follow the gradient from now on, from the best of all and the best survivors."""
+        if self.refining:
+            return
+        conditions = self.conditions
+        if conditions is None:
+            raise RuntimeError("nothing was scored yet")
+        known = {genome.tobytes(): genome for genome in (self.champion, *self.survivors)}
+        ranked = sorted(known.values(), key=lambda genome: -self.score(genome).similarity)
+        start = np.stack(ranked[:REFINED])
+        similarity = np.array([[self.score(genome).similarity] for genome in start])
+        self._algorithm = Refinement(conditions.space, Population(start, 1.0 - similarity))
 
     def take(self, step: Step) -> None:
         """Let one step happen."""
@@ -109,17 +151,20 @@ class History:
         keys = [genome.tobytes() for genome in step.genomes]
         scores = dict(zip(keys, _scores(step), strict=True))
         self.conditions = step.conditions
-        if step.kind == "generation":
+        if step.kind in GROWING:
             self.algorithm.tell(step.objectives)
             self.generation = step.generation
             self._scores |= scores
+        elif step.kind == "choice":
+            self.algorithm.rescore(step.objectives)
+            self._mark_banned(step)
         else:
             self.algorithm.rescore(step.objectives)
-            self._scores, self._champion = scores, None
+            self._scores, self._champion, self.banned = scores, None, frozenset()
         self._choose(step)
         kept = [genome.tobytes() for genome in (*self.survivors, self.champion)]
         self._scores = {key: self._scores[key] for key in kept}
-        if step.kind == "generation":
+        if step.kind in GROWING:
             self._draw_curves()
         if self.first_diversity is None:
             self.first_diversity = step.diversity
@@ -133,9 +178,11 @@ class History:
         for step in steps:
             if self._algorithm is None:
                 self.begin(step.conditions)
-            if step.kind == "generation":
+            if step.kind == "refinement":
+                self.refine()
+            if step.kind in GROWING:
                 self._compare(step, self.algorithm.ask())
-            elif step.kind == "rescore":
+            elif step.kind in {"rescore", "choice"}:
                 self._compare(step, self.survivors)
             self.take(step)
 
@@ -164,12 +211,23 @@ class History:
         """The champion after this step; an older one wins a tie."""
         if self.plan.objectives > 1:
             population = self.algorithm.population
-            self._champion = population.genomes[knee_and_extremes(population.objectives).knee]
+            pick = most_real if self.plan.pick == "pseudo-weights" else knee
+            self._champion = population.genomes[pick(population.objectives)]
             return
-        row = int(np.argmax(np.nan_to_num(step.similarity, nan=-np.inf)))
+        allowed = step.objectives[:, 0] < BANNED
+        row = int(
+            np.argmax(np.where(allowed, np.nan_to_num(step.similarity, nan=-np.inf), -np.inf))
+        )
         best = step.similarity[row]
         if self._champion is None or best > self.score(self._champion).similarity:
             self._champion = step.genomes[row].copy()
+
+    def _mark_banned(self, step: Step) -> None:
+        """Whom this choice bans; a banned champion is none any more."""
+        rows = step.objectives[:, 0] >= BANNED
+        self.banned = frozenset(genome.tobytes() for genome in step.genomes[rows])
+        if self._champion is not None and self._champion.tobytes() in self.banned:
+            self._champion = None
 
     def _draw_curves(self) -> None:
         scores = [self.score(genome) for genome in self.survivors]

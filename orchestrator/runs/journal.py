@@ -3,7 +3,9 @@
 One row a step, in one transaction, on the disk before the algorithm is told. A step is
 
 * `generation`: the genomes that were asked for and what they scored;
+* `refinement`: the same after evolution, on the way along the gradient;
 * `rescore`: the survivors' new scores after a model was swapped or the prompt changed;
+* `choice`: the survivors' values after the user favoured or banned one of them;
 * `reseed`: no rows; a search of another latent space begins here.
 
 Each step says under which conditions its rows were scored, and carries the digest of itself and of
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 NAME = "journal.sqlite"
-FORMAT = 1
+FORMAT = 2
 APPLICATION = 0x67_6C_61_73  # "glas", at a fixed place in the file
 LOCKED_S = 10.0
 PAGE = 32
@@ -58,7 +60,7 @@ CREATE TABLE steps (
 """
 COLUMNS = "kind, generation, conditions, rows, genomes, objectives, similarity, realism, diversity"
 
-Kind = Literal["generation", "rescore", "reseed"]
+Kind = Literal["generation", "refinement", "rescore", "choice", "reseed"]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
@@ -79,12 +81,16 @@ class Conditions(msgspec.Struct, frozen=True):
         space: the latent space of the genomes.
         truncation_psi: as the generator was asked.
         models: one a role.
+        profile: how clip looked, and what realism cost.
+        measures: pairs of prompts between which pictures were placed.
     """
 
     prompt: str
     space: LatentSpace
     truncation_psi: float
     models: tuple[Model, ...]
+    profile: str = "fixed"
+    measures: tuple[str, ...] = ()
 
     def same(self, other: Conditions) -> bool:
         """Whether scores under both can be compared; names of models do not matter."""
@@ -97,7 +103,8 @@ class Conditions(msgspec.Struct, frozen=True):
 
     def _key(self) -> tuple[object, ...]:
         digests = sorted((model.role, model.digest) for model in self.models)
-        return (self.prompt, self.space, self.truncation_psi, digests)
+        settings = (self.prompt, self.space, self.truncation_psi, self.profile, self.measures)
+        return (*settings, digests)
 
 
 class Lineage(msgspec.Struct, frozen=True):
@@ -129,10 +136,11 @@ class Step:
 
     Attributes:
         kind: what happened.
-        generation: its number; of a rescore or reseed, that of the generation before it.
+        generation: its number; of any other step, that of the generation before it.
         conditions: under what the rows were scored.
         genomes: (rows, size) float32.
-        objectives: (rows, m) float64, minimised.
+        objectives: (rows, m + k) float64: m minimised, then k that the algorithm is told besides:
+            measures, or the gradient of a refinement.
         similarity: (rows,) float64, cosine to the prompt.
         realism: (rows,) float64, the discriminator's logit; None without one.
         diversity: mean pairwise CLIP distance of these rows.
@@ -270,7 +278,7 @@ class Journal:
                 if until is not None and step.generation > until:
                     return
                 yield step
-                if step.kind == "generation" and step.generation == until:
+                if step.kind in {"generation", "refinement"} and step.generation == until:
                     return
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
@@ -295,6 +303,15 @@ class Journal:
         return int(found or 0)
 
     @property
+    def evolved(self) -> int:
+        """The newest generation that was bred; those after it were refined."""
+        with self._guarded("read"):
+            found = self._database.execute(
+                "SELECT max(generation) FROM steps WHERE kind != 'refinement'"
+            ).fetchone()[0]
+        return int(found or 0)
+
+    @property
     def digest(self) -> str:
         """Of all steps: equal for equal journals."""
         return self._chain.hex()
@@ -312,7 +329,9 @@ class Journal:
             generation=generation,
             conditions=conditions,
             genomes=np.frombuffer(genomes, "<f4").reshape(rows, conditions.space.size),
-            objectives=np.frombuffer(objectives, "<f8").reshape(rows, self.about.objectives),
+            objectives=np.frombuffer(objectives, "<f8").reshape(
+                rows, len(objectives) // (8 * rows) if rows else self.about.objectives
+            ),
             similarity=np.frombuffer(similarity, "<f8").reshape(rows),
             realism=None if realism is None else np.frombuffer(realism, "<f8").reshape(rows),
             diversity=spread,

@@ -68,13 +68,25 @@ def summary(path: Path) -> Summary:
     folder = RunFolder(path)
     try:
         run = folder.read_run()
-        return _summary(folder, run)
+    except GlasshouseError:
+        return _damaged(folder)
+    return summary_of(folder, run, folder.events())
+
+
+def summary_of(folder: RunFolder, run: dict[str, Any], events: list[dict[str, Any]]) -> Summary:
+    """One run whose `run.json` and events are read already; never fails."""
+    try:
+        return _summary(folder, run, events)
     except (GlasshouseError, AttributeError, TypeError, ValueError):
-        return Summary(path.name, str(path), "damaged")
+        return _damaged(folder)
 
 
-def _summary(folder: RunFolder, run: dict[str, Any]) -> Summary:
-    settings, events = run.get("settings") or {}, folder.events()
+def _damaged(folder: RunFolder) -> Summary:
+    return Summary(folder.path.name, str(folder.path), "damaged")
+
+
+def _summary(folder: RunFolder, run: dict[str, Any], events: list[dict[str, Any]]) -> Summary:
+    settings = run.get("settings") or {}
     told = [event for event in events if event.get("event") == "generation"]
     status = str(run.get("status"))
     swaps = [index for index, event in enumerate(events) if event.get("event") == "swap"]
@@ -115,7 +127,8 @@ def details(path: Path) -> list[str]:
         GlasshouseError: it is no run, or damaged.
     """
     folder = RunFolder.open(path)
-    run, one = folder.read_run(), summary(folder.path)
+    run, events = folder.read_run(), folder.events()
+    one = summary_of(folder, run, events)
     best = "-" if one.best is None else f"{one.best:.3f}"
     lines = [
         f"run          {one.folder}",
@@ -128,7 +141,7 @@ def details(path: Path) -> list[str]:
     for service in run.get("services") or []:
         role, model, digest = (str(service.get(key)) for key in ("role", "model", "digest"))
         lines.append(f"{role:12} {model}  {digest}")
-    for event in folder.events():
+    for event in events:
         if event.get("event") == "swap":
             said = [event.get(key) for key in ("role", "model", "generation")]
             lines.append("swapped      {} for {} after generation {}".format(*said))

@@ -19,7 +19,7 @@ from orchestrator.runs.storage import storing, to_json
 from protocol.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -30,6 +30,10 @@ GREATEST_SIDE = 4096
 """Pixels along a grid's longer side, at most; WebP itself ends at 16383."""
 GREATEST_TILE = 256
 """Pixels along a picture's longer side within a grid, at most."""
+FILM_SIDE = 768
+"""Pixels along a film's longer side, at most."""
+MOST_FRAMES = 100
+FRAME_MS, LAST_MS = 400, 2500
 
 
 def grid(images: Pixels) -> Pixels:
@@ -52,8 +56,7 @@ def grid(images: Pixels) -> Pixels:
             "Expected images to be a (n, h, w, 3) uint8 array with n of at least 1 "
             f"but it was {images.shape} {images.dtype}"
         )
-    columns = math.ceil(math.sqrt(len(images)))
-    rows = math.ceil(len(images) / columns)
+    columns, rows = _across_and_down(len(images))
     side = min(GREATEST_TILE, GREATEST_SIDE // columns - GAP)
     images = _shrink(images, math.ceil(max(images.shape[1:3]) / max(1, side)))
     height, width = images.shape[1] + GAP, images.shape[2] + GAP
@@ -62,6 +65,35 @@ def grid(images: Pixels) -> Pixels:
         top, left = index // columns * height, index % columns * width
         canvas[top : top + height - GAP, left : left + width - GAP] = image
     return canvas[:-GAP, :-GAP]
+
+
+def read_grid(path: Path, count: int) -> Pixels:
+    """The pictures of a file that `grid` made of `count` of them, `(count, h, w, 3)` uint8.
+
+    Raises:
+        BadRequestError: the file is no such grid.
+        StorageError: it cannot be read.
+    """
+    with storing("read a picture", path):
+        content = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise BadRequestError(f"Wanted a grid of pictures, but {path} is none.") from None
+    columns, rows = _across_and_down(count)
+    height, width = (pixels.shape[0] + GAP) // rows, (pixels.shape[1] + GAP) // columns
+    if min(height, width) <= GAP:
+        raise BadRequestError(f"Wanted a grid of {count} pictures, but {path} is too small.")
+    corners = ((index // columns * height, index % columns * width) for index in range(count))
+    tiles = [pixels[top : top + height - GAP, left : left + width - GAP] for top, left in corners]
+    return np.stack(tiles)
+
+
+def _across_and_down(count: int) -> tuple[int, int]:
+    """Columns and rows of a grid, as nearly square as it goes."""
+    columns = math.ceil(math.sqrt(count))
+    return columns, math.ceil(count / columns)
 
 
 def _shrink(images: Pixels, factor: int) -> Pixels:
@@ -75,6 +107,31 @@ def webp(image: Pixels) -> bytes:
     """`image`, `(h, w, 3)` uint8, as a WebP file."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "WEBP", quality=85, method=2)
+    return file.getvalue()
+
+
+def film(paths: Sequence[Path]) -> bytes:
+    """Pictures one after the other as an animated WebP that stands still on the last one.
+
+    Args:
+        paths: files of pictures, in order, at least one; all are made as large as the last.
+    """
+    if len(paths) > MOST_FRAMES:
+        kept = np.linspace(0, len(paths) - 1, MOST_FRAMES).round().astype(int)
+        paths = [paths[index] for index in kept]
+    with Image.open(paths[-1]) as last:
+        last.thumbnail((FILM_SIDE, FILM_SIDE))
+        size = last.size
+    frames = []
+    for path in paths:
+        with Image.open(path) as image:
+            frames.append(image.convert("RGB").resize(size, Image.Resampling.BOX))
+    file = io.BytesIO()
+    waits = [FRAME_MS] * (len(frames) - 1) + [LAST_MS]
+    frames[0].save(
+        file, "WEBP", save_all=True, append_images=frames[1:], duration=waits, loop=0, quality=80,
+        method=2,
+    )  # fmt: skip
     return file.getvalue()
 
 

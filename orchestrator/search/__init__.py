@@ -6,15 +6,16 @@ package imports neither pymoo nor cma.
 """
 
 from orchestrator.search.algorithm import Algorithm, Objectives, Population, Settings
-from orchestrator.search.catalogue import (
-    AlgorithmInfo,
-    Parameter,
-    check_choice,
-    default_algorithm,
-    describe_algorithms,
-    make_algorithm,
+from orchestrator.search.catalogue import AlgorithmInfo, Parameter, describe_algorithms
+from orchestrator.search.choice import check_choice, default_algorithm, make_algorithm
+from orchestrator.search.pareto import (
+    Picks,
+    knee,
+    knee_and_extremes,
+    most_real,
+    non_dominated,
 )
-from orchestrator.search.pareto import Picks, knee_and_extremes, non_dominated
+from orchestrator.search.refinement import Refinement, check_refinable
 from orchestrator.search.space import Genomes, repair, row_hashes, sample
 
 __all__ = [
@@ -25,12 +26,16 @@ __all__ = [
     "Parameter",
     "Picks",
     "Population",
+    "Refinement",
     "Settings",
     "check_choice",
+    "check_refinable",
     "default_algorithm",
     "describe_algorithms",
+    "knee",
     "knee_and_extremes",
     "make_algorithm",
+    "most_real",
     "non_dominated",
     "repair",
     "row_hashes",

@@ -7,13 +7,14 @@ twice in a row. Promises:
 * all randomness comes from one generator made from the seed; nothing global is read or changed;
 * the same settings, seed and objective values give the same batches, bit for bit (on one machine
   with one version of numpy). That is what resuming by replay rests on: nothing is ever pickled;
-* a row whose objective values are not all finite ranks last, as +inf, and is counted in `failed`.
+* a row whose values are not all finite ranks last, as +inf, and is counted in `failed`.
   A service that failed is retried by the evaluator before it comes to that.
 
 It refuses a second `ask` before `tell` (pymoo gives other offspring and goes on), a `tell` without
 an `ask`, and objective values of another shape. Where the idea comes from: pyribs' scheduler.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Settings:
         objectives: objective values in a row, all minimised.
         seed: of the algorithm's only random generator.
         parameters: every parameter of the algorithm, with its value.
+        measures: what else a row is told: where it lies, for those that fill an archive.
     """
 
     space: LatentSpace
@@ -47,6 +49,17 @@ class Settings:
     objectives: int
     seed: int
     parameters: Mapping[str, float | str]
+    measures: int = 0
+
+    @property
+    def columns(self) -> int:
+        """Values in a row that is told: objectives, then measures."""
+        return self.objectives + self.measures
+
+    @property
+    def fresh_batches(self) -> int:
+        """Random batches with which the search begins, at least 1: best-of-N start."""
+        return max(1, math.ceil(self.number("best_of") / self.population))
 
     def number(self, name: str) -> float:
         """The value of a parameter that is a number."""
@@ -64,13 +77,28 @@ class Population:
     Attributes:
         genomes: (n, size) float32.
         objectives: (n, m) float64, +inf in every column of a row that failed.
+        measures: (n, k) float64, for algorithms that are told any; of a row that failed, zeros.
     """
 
     genomes: Genomes
     objectives: Objectives
+    measures: Objectives | None = None
 
     def __len__(self) -> int:
         return len(self.genomes)
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMap:
+    """An archive of elites as a picture of numbers.
+
+    Attributes:
+        best: the best objective of each cell, one axis a measure; NaN where nothing lies.
+        edges: for each measure its cells' bounds, (cells + 1,) float64, ascending.
+    """
+
+    best: npt.NDArray[np.float64]
+    edges: tuple[npt.NDArray[np.float64], ...]
 
 
 class Algorithm(ABC):
@@ -82,7 +110,10 @@ class Algorithm(ABC):
         generation: generations told so far.
         evaluations: rows told so far, rescored ones included.
         failed: how many of them were not finite.
+        breeds: whether single survivors become parents, so that it matters which are liked.
     """
+
+    breeds = True
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
@@ -100,6 +131,11 @@ class Algorithm(ABC):
     def population(self) -> Population:
         """The current survivors: what the next batch is bred from; empty before the first tell."""
         return self._population
+
+    @property
+    def heat_map(self) -> HeatMap | None:
+        """The archive, for algorithms that fill one; None before its grid is laid."""
+        return None
 
     def ask(self) -> Genomes:
         """The next batch to evaluate, (population, size) float32; the caller's own copy.
@@ -119,23 +155,24 @@ class Algorithm(ABC):
         """Learn from the batch that was asked for.
 
         Args:
-            objectives: (population, m) float64, row for row what `ask` returned, minimised.
+            objectives: (population, m + k) float64, row for row what `ask` returned: m objective
+                values, minimised, then k measures.
 
         Raises:
             BadRequestError: nothing was asked for, or another shape.
         """
         if self._asked is None:
             raise BadRequestError(f"{self.name} was told objectives without an ask; ask first")
-        values = self._checked(objectives, len(self._asked))
-        asked, self._asked = self._asked, None
-        self._population = self._learn(Population(asked, values))
+        told = self._checked(self._asked, objectives)
+        self._asked = None
+        self._population = self._learn(told)
         self.generation += 1
 
     def rescore(self, objectives: Objectives) -> None:
         """Replace the objective values of the survivors, after a swap of the generator.
 
         Args:
-            objectives: (survivors, m) float64, row for row `population.genomes`.
+            objectives: (survivors, m + k) float64, row for row `population.genomes`.
 
         Raises:
             BadRequestError: a batch is still out, nothing was told yet, or another shape.
@@ -144,8 +181,7 @@ class Algorithm(ABC):
             raise BadRequestError(
                 f"{self.name} can be rescored only after a tell and before the next ask"
             )
-        values = self._checked(objectives, len(self._population))
-        self._population = self._relearn(Population(self._population.genomes, values))
+        self._population = self._relearn(self._checked(self._population.genomes, objectives))
 
     @abstractmethod
     def _propose(self) -> Genomes:
@@ -159,23 +195,26 @@ class Algorithm(ABC):
         """Take in new objective values of the survivors and return the survivors."""
         return rescored
 
-    def _checked(self, objectives: Objectives, rows: int) -> Objectives:
+    def _checked(self, genomes: Genomes, objectives: Objectives) -> Population:
         """A private copy, failed rows as +inf; counts evaluations and failures."""
         try:
             values = np.array(objectives, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise BadRequestError(f"objectives must be numbers, but {error}") from error
-        wanted = (rows, self.settings.objectives)
+        wanted = (len(genomes), self.settings.columns)
         if values.shape != wanted:
+            what = "rows, objectives and measures" if self.settings.measures else "rows, objectives"
             raise BadRequestError(
-                f"expected objectives with shape {wanted} (rows, objectives), "
+                f"expected objectives with shape {wanted} ({what}), "
                 f"but they have shape {values.shape}"
             )
         broken = ~np.isfinite(values).all(axis=1)
-        values[broken] = np.inf
+        count = self.settings.objectives
+        values[broken, :count], values[broken, count:] = np.inf, 0
         self.failed += int(broken.sum())
-        self.evaluations += rows
-        return values
+        self.evaluations += len(genomes)
+        measures = values[:, count:] if self.settings.measures else None
+        return Population(genomes, values[:, :count], measures)
 
 
 def finite(objectives: Objectives) -> Objectives:

@@ -1,9 +1,9 @@
-"""sep-CMA-ES (Ros and Hansen 2008) through `cma`: the default for spaces of real numbers.
+"""CMA-ES (Hansen 2016, arXiv 1604.00772) and sep-CMA-ES (Ros and Hansen 2008) through `cma`.
 
-A diagonal covariance, linear in the genome's size. The first `start` batches are random; their best
-genome becomes the mean, and from then on every batch is a sample of the adapted normal
-distribution. The survivors are the last batch: this search has no elite, the journal keeps what was
-best.
+sep-CMA-ES has a diagonal covariance, linear in the genome's size, and is the one to use in latent
+spaces; the full covariance is cubic in it. The best of `best_of` fresh genomes becomes the mean,
+and from then on every batch is a sample of the adapted normal distribution. The survivors are the
+last batch: this search has no elite, the journal keeps what was best.
 
 `cma` reads and changes global state in four places, each closed here: it draws from `np.random`
 (own `randn`), seeds it (`seed` NaN), checks step-size samples at random (`check_consistency`), and
@@ -22,11 +22,14 @@ from orchestrator.search.algorithm import Algorithm, Population, Settings
 from orchestrator.search.space import Genomes, layout, repair, sample
 
 
-class SepCmaEs(Algorithm):
+class CmaEs(Algorithm):
     """One objective, real segments only; `sigma0` is in units of a fresh gene's spread."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__("cma", settings)
+    breeds = False
+
+    def __init__(self, settings: Settings, name: str = "cma-es", *, diagonal: bool = False) -> None:
+        super().__init__(name, settings)
+        self._diagonal = diagonal
         self._rng = np.random.default_rng(settings.seed)
         self._strategy: Any = None  # cma ships no types
         self._best: tuple[float, npt.NDArray[np.float32]] | None = None
@@ -44,7 +47,7 @@ class SepCmaEs(Algorithm):
             value, genome = told.objectives[order[0], 0], told.genomes[order[0]]
             if self._best is None or value < self._best[0]:
                 self._best = (value, genome)
-            if self.generation + 1 >= self.settings.number("start"):
+            if self.generation + 1 >= self.settings.fresh_batches:
                 self._strategy = self._start(self._best[1])
             return told
         ranks = np.empty(len(order))
@@ -63,7 +66,7 @@ class SepCmaEs(Algorithm):
         genes = layout(self.settings.space)
         options = {
             "popsize": self.settings.population,
-            "CMA_diagonal": True,
+            "CMA_diagonal": self._diagonal,
             "CMA_mirrors": 0,
             "CMA_stds": genes.spread.astype(np.float64),
             "bounds": [genes.low.astype(np.float64), genes.high.astype(np.float64)],
@@ -85,3 +88,10 @@ class SepCmaEs(Algorithm):
 
     def _normal(self, *shape: int) -> npt.NDArray[np.float64]:
         return self._rng.standard_normal(shape)
+
+
+class SepCmaEs(CmaEs):
+    """The same with a diagonal covariance."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, "sep-cma-es", diagonal=True)

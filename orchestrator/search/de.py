@@ -1,16 +1,15 @@
 """Differential evolution (Storn and Price 1997) on whole arrays.
 
 Own code rather than pymoo's: that one adds a hidden polynomial mutation, keeps a member alive whose
-objective is NaN, and repairs out-of-bounds genes from an unseeded generator (0.6.2).
-
-`rand/1/bin`, scale 0.3 with vector dither and crossover 0.5 are what Domagała's thesis ran; its
-Latin hypercube over +-10 is left out: a fresh genome is drawn the way the latent space says.
+objective is NaN, and repairs out-of-bounds genes from an unseeded generator (0.6.2). The search
+begins with the best of `best_of` fresh genomes. What Domagała's thesis ran is in `thesis_de.py`.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from orchestrator.search.algorithm import Algorithm, Population, Settings
+from orchestrator.search.pareto import best_first
 from orchestrator.search.space import Genomes, layout, repair, sample
 
 Rows = npt.NDArray[np.intp]
@@ -24,24 +23,25 @@ class DifferentialEvolution(Algorithm):
         super().__init__("de", settings)
         self._rng = np.random.default_rng(settings.seed)
         self._variant = settings.word("variant")
-        self._scale = settings.number("scale")
         self._dither = settings.word("dither") == "vector"
-        self._crossover = settings.number("crossover")
 
     def _propose(self) -> Genomes:
         space, rows = self.settings.space, self.settings.population
-        if not self.generation:
+        if self.generation < self.settings.fresh_batches:
             return sample(space, rows, self._rng)
         targets = self.population.genomes.astype(np.float64)
         donors = self._donors(targets)
-        crossed = self._rng.random(targets.shape) < self._crossover
+        crossed = self._rng.random(targets.shape) < self.settings.number("CR")
         crossed[np.arange(rows), self._rng.integers(0, space.size, rows)] = True
         return repair(space, np.where(crossed, self._bounced(donors, targets), targets))
 
     def _learn(self, told: Population) -> Population:
-        if not self.generation:
-            return told
         kept = self.population
+        if self.generation < self.settings.fresh_batches:
+            objectives = np.concatenate([kept.objectives, told.objectives])
+            best = np.sort(best_first(objectives)[: self.settings.population])
+            genomes = np.concatenate([kept.genomes, told.genomes])
+            return Population(genomes[best], objectives[best])
         wins = told.objectives <= kept.objectives
         return Population(
             np.where(wins, told.genomes, kept.genomes),
@@ -50,7 +50,7 @@ class DifferentialEvolution(Algorithm):
 
     def _donors(self, targets: Genes) -> Genes:
         """(n, size) mutant vectors of the chosen variant."""
-        scale = self._scales(len(targets))
+        scale = dithered(self.settings.number("F"), len(targets), self._rng, dither=self._dither)
         first, second, third = targets[_partners(len(targets), 3, self._rng)]
         best = targets[np.argmin(self.population.objectives[:, 0])]
         starts: dict[str, Genes] = {
@@ -61,17 +61,18 @@ class DifferentialEvolution(Algorithm):
         donors: Genes = starts[self._variant] + scale * (second - third)
         return donors
 
-    def _scales(self, rows: int) -> Genes:
-        """(n, 1) scale of each row: constant, or with dither uniform from `scale` to 1."""
-        if not self._dither:
-            return np.full((rows, 1), self._scale)
-        return self._scale + self._rng.random((rows, 1)) * (1 - self._scale)
-
     def _bounced(self, donors: Genes, targets: Genes) -> Genes:
         """A donor gene out of bounds goes half way between its target and the bound."""
         genes = layout(self.settings.space)
         donors = np.where(donors < genes.low, (targets + genes.low) / 2, donors)
         return np.where(donors > genes.high, (targets + genes.high) / 2, donors)
+
+
+def dithered(scale: float, rows: int, rng: np.random.Generator, *, dither: bool) -> Genes:
+    """(rows, 1) F of each row: `scale`, or with dither uniform from `scale` to 1."""
+    if not dither:
+        return np.full((rows, 1), scale)
+    return scale + rng.random((rows, 1)) * (1 - scale)
 
 
 def _partners(rows: int, count: int, rng: np.random.Generator) -> Rows:

@@ -1,4 +1,4 @@
-"""pymoo's genetic algorithms behind our ask and tell: what GA and NSGA-II share.
+"""pymoo's genetic algorithms behind our ask and tell: what GA, NSGA-II and NSGA-III share.
 
 Genomes stay flat float32 arrays; crossover is uniform, mutation is ours (`operators`), parents come
 from binary tournaments, and survivors are the best of parents and offspring together. What pymoo
@@ -95,17 +95,11 @@ class GeneticSearch(Algorithm):
 
     def __init__(self, name: str, settings: Settings, compare: Any) -> None:
         super().__init__(name, settings)
-        strength = Strength(
-            rate=settings.number("mutation"),
-            flip_rate=settings.number("flip"),
-            sigma=settings.number("sigma"),
-        )
         mating = FillingMating(
             settings.space,
-            int(settings.number("start")) - 1,
+            self._fresh_batches() - 1,
             TournamentSelection(func_comp=compare),
-            UX(prob=settings.number("crossover")),
-            SpaceMutation(settings.space, strength),
+            *self._operators(),
         )
         self._engine = self._make(pop_size=settings.population, mating=mating, output=None)
         self._engine.initialization = Initialization(SpaceSampling(settings.space))
@@ -119,6 +113,21 @@ class GeneticSearch(Algorithm):
     @abstractmethod
     def _make(self, **parts: Any) -> Any:
         """The pymoo algorithm, given its parts."""
+
+    def _fresh_batches(self) -> int:
+        """Random batches to begin with."""
+        return self.settings.fresh_batches
+
+    def _operators(self) -> tuple[Any, Any]:
+        """Crossover and mutation."""
+        settings = self.settings
+        strength = Strength(
+            rate=settings.number("mutation"),
+            flip_rate=settings.number("flip"),
+            sigma=settings.number("sigma"),
+        )
+        crossover = UX(prob=settings.number("crossover"))
+        return crossover, SpaceMutation(settings.space, strength)
 
     def _propose(self) -> Genomes:
         self._batch = self._engine.ask()

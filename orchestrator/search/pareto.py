@@ -16,6 +16,8 @@ from protocol.errors import BadRequestError
 
 Rows = npt.NDArray[np.intp]
 
+LEAST_SPAN = 1e-8  # of a front, below which pymoo 0.4 gave up on pseudo-weights
+
 
 @dataclass(frozen=True)
 class Picks:
@@ -61,6 +63,32 @@ def knee_and_extremes(objectives: Objectives) -> Picks:
         first=int(front[np.argmin(values[:, 0])]),
         second=int(front[np.argmin(values[:, 1])]),
     )
+
+
+def knee(objectives: Objectives) -> int:
+    """The row of (n, 2) float64 at the knee of its front."""
+    return knee_and_extremes(objectives).knee
+
+
+def most_real(objectives: Objectives) -> int:
+    """CLIP-GLaSS's choice from (n, 2) float64, by pseudo-weights (Deb 2001) of 0 and 1.
+
+    A row's pseudo-weights are the shares of its distances to the front's worst values, and the row
+    whose weights are nearest to 0 and 1 is the one that matches worst. On a front without extent it
+    is the most real row, which its fall-back, an achievement scalarisation, comes to.
+
+    Raises:
+        BadRequestError: as `knee_and_extremes`.
+    """
+    second = knee_and_extremes(objectives).second
+    front = non_dominated(objectives)
+    values = objectives[front]
+    span = np.ptp(values, axis=0)
+    if (span < LEAST_SPAN).any():
+        return second
+    distances = (values.max(axis=0) - values) / span
+    weights = distances / distances.sum(axis=1, keepdims=True)
+    return int(front[np.argmin(np.abs(weights - np.array([0.0, 1.0])).sum(axis=1))])
 
 
 def best_first(objectives: Objectives) -> Rows:

@@ -14,6 +14,8 @@ from orchestrator.search.space import Genomes, sample
 class RandomSearch(Algorithm):
     """Draws each batch the way the latent space says; learns nothing."""
 
+    breeds = False
+
     def __init__(self, settings: Settings) -> None:
         super().__init__("random", settings)
         self._rng = np.random.default_rng(settings.seed)

@@ -23,6 +23,7 @@ BRAILLE = 0x2800
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint8)
 """Bit of each dot of a character: rows from the top, columns from the left."""
 BARS = "▁▂▃▄▅▆▇█"
+MARK = "▲"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Curve:
     style: str = ""
 
 
-def chart(curves: Sequence[Curve], columns: int, rows: int) -> Text:
+def chart(curves: Sequence[Curve], columns: int, rows: int, marks: Sequence[int] = ()) -> Text:
     """The curves over generations, `rows` lines of `columns` cells.
 
     The last line is the x axis. Where curves meet, the first one gives the colour.
@@ -42,6 +43,7 @@ def chart(curves: Sequence[Curve], columns: int, rows: int) -> Text:
         curves: at least one; empty curves draw nothing.
         columns: width in cells, labels included; at least 16.
         rows: height in cells, x axis included; at least 2.
+        marks: generations to point at on the x axis, with `▲`.
     """
     low, high = _bounds(curves)
     labels = _labels(low, high, rows - 1)
@@ -56,7 +58,11 @@ def chart(curves: Sequence[Curve], columns: int, rows: int) -> Text:
         text.append("\n")
     last = max(1, *(len(curve.values) for curve in curves))
     end = f"generation {last}" if width > 20 else str(last)
-    text.append(f"{'':{margin}}1{end:>{width - 1}}", "dim")
+    axis = list(f"1{end:>{width - 1}}")
+    for mark in marks:
+        if 1 <= mark <= last:
+            axis[round((mark - 1) / max(1, last - 1) * (width - 1))] = MARK
+    text.append(" " * margin + "".join(axis), "dim")
     return text
 
 

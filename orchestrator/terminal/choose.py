@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 from orchestrator.terminal.plain import JsonDisplay, PlainDisplay, QuietDisplay
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
 
+    from orchestrator.terminal.controls import Offer, Request
     from orchestrator.terminal.snapshot import Snapshot
 
 Ui = Literal["auto", "live", "plain", "quiet", "json"]
@@ -46,11 +47,20 @@ class Display(Protocol):
     def message(self, text: str) -> None:
         """Tell the user one thing, in one line."""
 
+    def requests(self) -> list[Request]:
+        """What the user has asked for since the last call."""
+
     def stop(self) -> None:
         """Leave a readable end; may be called twice, and before `start`."""
 
 
-def make_display(ui: Ui, images: Images, stream: TextIO, environ: Mapping[str, str]) -> Display:
+def make_display(
+    ui: Ui,
+    images: Images,
+    stream: TextIO,
+    environ: Mapping[str, str],
+    offers: Callable[[], Sequence[Offer]] | None = None,
+) -> Display:
     """The display for `stream`.
 
     Args:
@@ -58,6 +68,7 @@ def make_display(ui: Ui, images: Images, stream: TextIO, environ: Mapping[str, s
         images: whether the live display shows pictures.
         stream: where to draw: stderr, but stdout for `json`.
         environ: the process's environment (TERM, COLORTERM, NO_COLOR).
+        offers: which generators the display's menu shows; None for a display without keys.
     """
     if ui == "quiet":
         return QuietDisplay(stream)
@@ -66,10 +77,14 @@ def make_display(ui: Ui, images: Images, stream: TextIO, environ: Mapping[str, s
     if ui != "plain" and can_redraw(stream, environ):
         from rich.console import Console
 
+        from orchestrator.terminal.keyboard import open_keyboard
         from orchestrator.terminal.live import LiveDisplay
 
         console = Console(file=stream, highlight=False, _environ=environ)
-        return LiveDisplay(console, images=can_show_images(console, images))
+        shown = can_show_images(console, images)
+        if offers is None:
+            return LiveDisplay(console, images=shown)
+        return LiveDisplay(console, images=shown, keyboard=open_keyboard(), offers=offers)
     display = PlainDisplay(stream)
     if ui == "live":
         display.message("the live display needs a UTF-8 terminal; printing plain lines instead")

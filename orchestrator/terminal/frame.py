@@ -36,6 +36,9 @@ TALL = 30
 LEAST_MIDDLE = 6
 """Rows below which the chart and the thumbnails are left out."""
 
+LEAST_CAPTION = 30
+"""Columns below which captions are left out."""
+
 STATE_STYLES = {
     "starting": "yellow",
     "ready": "green",
@@ -46,6 +49,10 @@ STATE_STYLES = {
 }
 HINTS = "Ctrl-C: finish this generation, save and exit; again: quit at once"
 SHORT_HINTS = "Ctrl-C: save and exit; again: quit"
+KEYS = (
+    "p pause  s save  1-9 favourite  x ban  g swap generator  q finish  ? help  Ctrl-C twice: quit"
+)
+SHORT_KEYS = "p pause  s save  1-9 like  x ban  g swap  q finish  ? help"
 
 
 class Frame:
@@ -54,15 +61,24 @@ class Frame:
     Args:
         console: renders text; nothing is printed to it.
         images: whether this console can show pictures.
+        keys: whether the hints tell of keys.
     """
 
-    def __init__(self, console: Console, *, images: bool) -> None:
+    def __init__(self, console: Console, *, images: bool, keys: bool = False) -> None:
         self._console = console
         self._images = images
+        self._keys = keys
         self._drawn: Picture | None = None
         self._drawn_from: tuple[object, ...] = (None,)
 
-    def draw(self, snapshot: Snapshot, columns: int, rows: int, message: str = "") -> Picture:
+    def draw(
+        self,
+        snapshot: Snapshot,
+        columns: int,
+        rows: int,
+        message: str = "",
+        panel: Sequence[str] = (),
+    ) -> Picture:
         """The whole frame.
 
         Args:
@@ -70,13 +86,14 @@ class Frame:
             columns: width to fill, in cells.
             rows: height to fill, in cells.
             message: the latest word to the user, shown above the hints.
+            panel: lines to show instead of the curves and pictures.
         """
         most = max(4, rows // 4)
         top: list[RenderableType] = [*header(snapshot, columns), progress(snapshot, columns)]
         bottom: list[RenderableType] = [
             services_table(snapshot.services, columns, most),
             *log_lines(snapshot, message, 3 if rows >= TALL else 1),
-            hints(columns),
+            hints(columns, keys=self._keys),
         ]
         left = rows - len(top) - len(bottom) - min(len(snapshot.services), most)
         if left < LEAST_MIDDLE:
@@ -84,6 +101,9 @@ class Frame:
             left = max(0, rows - len(top) - len(bottom))
         if left < LEAST_MIDDLE:
             middle = self._lines(Text(""), columns, left)
+        elif panel:
+            text = Text("\n".join(printable(line) for line in panel))
+            middle = self._lines(boxed(text, "keys", columns, left), columns, left)
         else:
             middle = self._middle(snapshot, columns, left)
         above = self._lines(Group(*top), columns, len(top))
@@ -98,7 +118,10 @@ class Frame:
 
     def _middle(self, snapshot: Snapshot, columns: int, rows: int) -> Lines:
         """The curves, and beside them the best pictures when there is room."""
-        picture = self._thumbnails(snapshot, columns * 3 // 5, rows - 1)
+        if snapshot.captions:
+            picture = self._captions(snapshot, columns * 3 // 5, rows - 1)
+        else:
+            picture = self._thumbnails(snapshot, columns * 3 // 5, rows - 1)
         if picture is None:
             return self._lines(curves(snapshot, columns, rows), columns, rows)
         width = columns - picture.columns - 1
@@ -109,14 +132,22 @@ class Frame:
         gap = [Segment(" ")]
         return [left + gap + right for left, right in zip(chart_lines, beside, strict=True)]
 
+    def _captions(self, snapshot: Snapshot, columns: int, rows: int) -> Picture | None:
+        """The best captions, a line each, where a line has room for words."""
+        if columns < LEAST_CAPTION:
+            return None
+        best = list(zip(snapshot.scores, snapshot.captions, strict=False))[:rows]
+        lines = [_line((f"{score:.3f}  ", "green"), (text, "")) for score, text in best]
+        return Picture(self._lines(Group(*lines), columns, len(lines)), columns)
+
     def _thumbnails(self, snapshot: Snapshot, columns: int, rows: int) -> Picture | None:
         """The grid of thumbnails, drawn again only when they or the room changed."""
         images = snapshot.thumbnails
         if not self._images or images is None:
             return None
-        room = (snapshot.scores, columns, rows)
+        room = (snapshot.scores, snapshot.marks, columns, rows)
         if self._drawn_from[0] is not images or self._drawn_from[1:] != room:
-            self._drawn = thumbnails(images, snapshot.scores, columns, rows)
+            self._drawn = thumbnails(images, snapshot.scores, columns, rows, snapshot.marks)
             self._drawn_from = (images, *room)
         return self._drawn
 
@@ -146,7 +177,9 @@ def progress(snapshot: Snapshot, columns: int) -> RenderableType:
     words = f"generation {snapshot.generation}/{snapshot.generations}"
     if columns >= 60:
         words += f"  {snapshot.evaluations_per_s:.1f} evaluations/s"
-    if snapshot.phase == "searching":
+    if snapshot.phase == "paused":
+        words += "  paused: p goes on"
+    elif snapshot.phase == "searching":
         words += f"  {clock(snapshot.elapsed_s)}  ETA {clock(snapshot.eta_s)}"
     else:
         words += f"  {clock(snapshot.elapsed_s)}  {snapshot.phase}"
@@ -173,7 +206,7 @@ def curves(snapshot: Snapshot, columns: int, rows: int) -> Panel:
         (f"({snapshot.gain:+.3f})", "green"),
         (f" mean {snapshot.mean[-1]:.3f}" if snapshot.mean else "", "blue"),
     )
-    drawn = chart(lines, max(16, columns - 4), max(2, rows - 3 - len(notes)))
+    drawn = chart(lines, max(16, columns - 4), max(2, rows - 3 - len(notes)), snapshot.swaps)
     return boxed(Group(numbers, drawn, *notes), "similarity", columns, rows)
 
 
@@ -252,9 +285,10 @@ def log_lines(snapshot: Snapshot, message: str, count: int) -> list[Text]:
     return [*lines, *(Text("") for _ in range(count - len(lines)))]
 
 
-def hints(columns: int) -> Text:
-    """What the keys do."""
-    return _line((HINTS if columns >= len(HINTS) else SHORT_HINTS, "reverse dim"))
+def hints(columns: int, *, keys: bool) -> Text:
+    """What the keys do; without a keyboard, what Ctrl-C does."""
+    long, short = (KEYS, SHORT_KEYS) if keys else (HINTS, SHORT_HINTS)
+    return _line((long if columns >= len(long) else short, "reverse dim"))
 
 
 def boxed(content: RenderableType, title: str, columns: int, rows: int) -> Panel:

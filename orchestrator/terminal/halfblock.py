@@ -111,7 +111,12 @@ def layout(columns: int, rows: int, height: int, width: int) -> tuple[int, int, 
 
 
 def thumbnails(
-    images: npt.NDArray[Any], scores: Sequence[float], columns: int, rows: int
+    images: npt.NDArray[Any],
+    scores: Sequence[float],
+    columns: int,
+    rows: int,
+    marks: Sequence[str] = (),
+    first: int = 0,
 ) -> Picture | None:
     """The first of `images` as a grid, each with its rank and score beneath.
 
@@ -120,6 +125,8 @@ def thumbnails(
         scores: similarity of each, in the same order.
         columns: cells that the grid may fill, across.
         rows: cells that the grid may fill, down.
+        marks: a sign for each, in the same order, or nothing.
+        first: rank of the first, from 0.
 
     Returns:
         The grid, or None where not even one thumbnail fits.
@@ -134,7 +141,7 @@ def thumbnails(
         ranks = range(start, min(start + across, count))
         pictures = [halfblock(images[rank], tile) for rank in ranks]
         lines += [_join(cells) for cells in zip(*(p.lines for p in pictures), strict=True)]
-        lines.append(_join([_caption(rank, scores, tile) for rank in ranks]))
+        lines.append(_join([_caption(rank, scores, marks, tile, first) for rank in ranks]))
     width = across * (tile + 1) - 1
     return Picture([Segment.adjust_line_length(line, width) for line in lines], width)
 
@@ -147,8 +154,12 @@ def _join(parts: Sequence[list[Segment]]) -> list[Segment]:
     return line
 
 
-def _caption(rank: int, scores: Sequence[float], columns: int) -> list[Segment]:
-    """`1 0.312`: rank from 1 and similarity, never a percentage."""
+def _caption(
+    rank: int, scores: Sequence[float], marks: Sequence[str], columns: int, first: int
+) -> list[Segment]:
+    """`1 0.312 ♥`: rank from 1, similarity, never a percentage, and the user's mark."""
     score = f"{scores[rank]:.3f}" if rank < len(scores) else ""
-    text = f"{rank + 1} {score}"
-    return [Segment(text[:columns].center(columns), Style(dim=rank > 0, bold=rank == 0))]
+    text = f"{first + rank + 1} {score} {marks[rank] if rank < len(marks) else ''}".rstrip()
+    return [
+        Segment(text[:columns].center(columns), Style(dim=first + rank > 0, bold=first + rank == 0))
+    ]

@@ -20,18 +20,21 @@ import atexit
 import dataclasses
 import threading
 import time
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from rich.control import Control
 from rich.segment import Segment, Segments
 
+from orchestrator.terminal.controls import Controls, Offer, Request
 from orchestrator.terminal.frame import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console
 
+    from orchestrator.terminal.keyboard import Keyboard
     from orchestrator.terminal.snapshot import Snapshot
 
 REFRESH_S = 0.25
@@ -48,15 +51,27 @@ class LiveDisplay:
     Args:
         console: where to draw; nothing else may print there between `start` and `stop`.
         images: whether it can show pictures.
+        keyboard: where keys come from; None without.
+        offers: which generators the menu shows.
 
     Attributes:
         draw_errors: how often drawing failed.
     """
 
-    def __init__(self, console: Console, *, images: bool) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        images: bool,
+        keyboard: Keyboard | None = None,
+        offers: Callable[[], Sequence[Offer]] = list,
+    ) -> None:
         self.draw_errors = 0
         self._console = console
-        self._frame = Frame(console, images=images)
+        self._keyboard = keyboard
+        self._controls = Controls(offers)
+        self._requests: SimpleQueue[Request] = SimpleQueue()
+        self._frame: Any = Frame(console, images=images, keys=keyboard is not None)
         self._snapshot: Snapshot | None = None
         self._message = ""
         self._updated = time.monotonic()
@@ -71,6 +86,8 @@ class LiveDisplay:
             self._guarded(self._enter)
             self._thread = threading.Thread(target=self._loop, name="display", daemon=True)
             self._thread.start()
+            if self._keyboard is not None:
+                self._keyboard.start(self._press)
 
     def update(self, snapshot: Snapshot) -> None:
         """Show `snapshot` from now on."""
@@ -82,16 +99,33 @@ class LiveDisplay:
         self._message = text
         self._dirty = True
 
+    def requests(self) -> list[Request]:
+        """What the user has asked for by keys since the last call."""
+        return [self._requests.get() for _ in range(self._requests.qsize())]
+
     def stop(self) -> None:
         """Give the terminal back with the last frame on it; a second call does nothing."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
+        if self._keyboard is not None:
+            self._keyboard.stop()
         atexit.unregister(self.stop)
         self._stopping.set()
         thread.join(STOP_S)
         if not thread.is_alive():
             self._guarded(self._leave)
+
+    def _press(self, key: str) -> None:
+        """One key, in the keyboard's thread."""
+        self._guarded(lambda: self._obey(key))
+        self._dirty = True
+
+    def _obey(self, key: str) -> None:
+        if self._snapshot is not None:
+            request = self._controls.press(key, self._snapshot)
+            if request is not None:
+                self._requests.put(request)
 
     def _loop(self) -> None:
         drawn = -IDLE_REFRESH_S
@@ -112,10 +146,12 @@ class LiveDisplay:
         snapshot = self._snapshot
         if snapshot is None:
             return
-        if snapshot.phase != "done":
+        if snapshot.phase not in {"paused", "done"}:
             waited = time.monotonic() - self._updated
             snapshot = dataclasses.replace(snapshot, elapsed_s=snapshot.elapsed_s + waited)
-        lines = self._frame.draw(snapshot, *self._console.size, self._message).lines
+        message = self._controls.question or self._message
+        panel = self._controls.panel
+        lines = self._frame.draw(snapshot, *self._console.size, message, panel).lines
         cells = [segment for line in lines for segment in (Segment.line(), *line)]
         self._console.print(Control.home(), Segments(cells[1:]), crop=False)
 

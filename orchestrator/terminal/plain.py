@@ -15,6 +15,7 @@ from orchestrator.terminal.snapshot import Snapshot, clock, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from orchestrator.terminal.controls import Request
     from orchestrator.terminal.snapshot import ServiceStatus
 
 ALIVE_S = 10.0
@@ -39,6 +40,10 @@ class QuietDisplay:
 
     def message(self, text: str) -> None:
         """Nothing to say."""
+
+    def requests(self) -> list[Request]:
+        """Nobody has keys to ask with."""
+        return []
 
     def stop(self) -> None:
         """Nothing to leave behind."""
@@ -148,6 +153,7 @@ def _generation_line(snapshot: Snapshot) -> str:
         parts.append(f"diversity {snapshot.diversity:.3f}")
     parts.append(f"{snapshot.evaluations_per_s:.1f} evaluations/s")
     parts.append(f"ETA {clock(snapshot.eta_s)}")
+    parts += [f'"{text}"' for text in snapshot.captions[:1]]
     return "  ".join(parts)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     """`(k, h, w, 3)` uint8, red green blue."""
 
 ServiceState = Literal["starting", "ready", "busy", "draining", "hung", "lost"]
-Phase = Literal["starting", "searching", "saving", "done"]
+Phase = Literal["starting", "searching", "paused", "saving", "done"]
 
 COLLAPSED_SHARE = 0.2
 """A population is called collapsed below this share of its first diversity."""
@@ -77,7 +77,12 @@ class Snapshot:
         diversity: mean pairwise CLIP distance within the population; None while unknown.
         first_diversity: the same of the first generation.
         thumbnails: `(k, h, w, 3)` uint8, best first; a new array whenever the pictures change.
-        scores: similarity of each thumbnail, best first.
+        captions: texts in place of thumbnails where the generator writes, best first.
+        scores: similarity of each survivor, best first; the first are those of the thumbnails.
+        genomes: the bytes of each thumbnail's genome, by which a key press names it.
+        favourites: genomes that the user likes.
+        banned: genomes that the user will not have bred from.
+        swaps: generations after which a model was swapped.
         services: every service that the run uses.
         log: the latest log lines, oldest first.
     """
@@ -101,7 +106,12 @@ class Snapshot:
     diversity: float | None = None
     first_diversity: float | None = None
     thumbnails: Thumbnails | None = None
+    captions: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
+    genomes: tuple[bytes, ...] = ()
+    favourites: frozenset[bytes] = frozenset()
+    banned: frozenset[bytes] = frozenset()
+    swaps: tuple[int, ...] = ()
     services: tuple[ServiceStatus, ...] = ()
     log: tuple[str, ...] = ()
 
@@ -117,6 +127,12 @@ class Snapshot:
         if done < 1:
             return None
         return max(0, self.generations - self.generation) * self.elapsed_s / done
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What the user has said of each thumbnail: `♥`, `✗` or nothing."""
+        signs = {**dict.fromkeys(self.favourites, "♥"), **dict.fromkeys(self.banned, "✗")}
+        return tuple(signs.get(genome, "") for genome in self.genomes)
 
     @property
     def gain(self) -> float:
@@ -141,6 +157,8 @@ class Snapshot:
             "mean": self.mean[-1] if self.mean else None,
             "diversity": self.diversity,
             **({self.second_name: self.second[-1]} if self.second else {}),
+            "scores": [round(score, 4) for score in self.scores],
+            **({"captions": list(self.captions)} if self.captions else {}),
             "services": [dataclasses.asdict(service) for service in self.services],
         }
 

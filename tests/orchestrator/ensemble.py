@@ -14,6 +14,7 @@ from orchestrator.runs.journal import Journal
 from orchestrator.settings import RunSettings
 from orchestrator.terminal import Display
 from orchestrator.terminal.plain import QuietDisplay
+from protocol.patience import PATIENCE, Patience
 
 Models = dict[str, Path]
 Fleet = dict[str, str]
@@ -55,8 +56,11 @@ def quiet() -> QuietDisplay:
     return QuietDisplay(io.StringIO())
 
 
-def grow(settings: RunSettings, display: Display | None = None) -> Path:
+def grow(
+    settings: RunSettings, display: Display | None = None, patience: Patience = PATIENCE
+) -> Path:
     run = new_run(settings, display or quiet(), Interrupts())
+    run.patience = patience
     assert run.grow() == 0
     return run.folder.path
 
@@ -78,8 +82,8 @@ def digest(folder: Path) -> str:
 
 
 def kinds(folder: Path) -> list[str]:
-    """`g` for a generation, `r` for a rescore, `s` for a reseed."""
-    letters = {"generation": "g", "rescore": "r", "reseed": "s"}
+    """`g` for a generation, `r` for a rescore, `c` for a choice, `s` for a reseed."""
+    letters = {"generation": "g", "rescore": "r", "choice": "c", "reseed": "s"}
     with Journal.open(folder / "journal.sqlite") as journal:
         return [letters[step.kind] for step in journal.steps()]
 

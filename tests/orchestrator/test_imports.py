@@ -43,7 +43,7 @@ def test_packages_know_only_whom_they_may(package: str) -> None:
         (["orchestrator", "services", "--help"], {"torch", "numpy", "pymoo", "zmq", "PIL"}),
         (["orchestrator", "algorithms"], {"torch", "pymoo", "cma"}),
         (["services", "--help"], {"torch", "numpy", "zmq"}),
-        (["services", "models"], {"torch", "numpy"}),
+        (["services", "models"], {"torch", "numpy", "httpx2", "huggingface_hub"}),
     ],
 )
 def test_what_only_talks_stays_light(arguments: list[str], unwanted: set[str]) -> None:

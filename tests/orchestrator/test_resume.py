@@ -31,7 +31,7 @@ from tests.orchestrator.ensemble import (  # the fixtures among them
 
 __all__ = ["fleet", "settings"]
 
-ALGORITHMS = ("ga", "de", "nsga2", "cma")
+ALGORITHMS = ("ga", "de", "nsga2", "sep-cma-es")
 
 
 def generations(folder: Path) -> list[int]:
@@ -132,7 +132,7 @@ def test_what_cannot_be_resumed(
     with RunFolder.open(folder).lock(), pytest.raises(BadRequestError, match="another process"):
         resume(folder, generations=4)
     with monkeypatch.context() as patch:
-        there = {"glasshouse": "0.0.1", "numpy": "1.0", "pymoo": "0", "cma": "0"}
+        there = {"glasshouse": "0.0.1", "numpy": "1.0", "pymoo": "0", "cma": "0", "ribs": "0"}
         patch.setattr("orchestrator.runs.history.versions", lambda: there)
         with pytest.raises(ConfigError, match=r"but here is .*numpy 1\.0"):
             resume(folder, generations=4)
@@ -158,7 +158,7 @@ def test_a_fork_with_nothing_changed_goes_the_same_way(settings: RunSettings) ->
     assert f"orchestrator fork {parent} " in read_recipe(child / "best.png")["command"]
 
 
-@pytest.mark.parametrize("algorithm", ["ga", "nsga2", "cma"])
+@pytest.mark.parametrize("algorithm", ["ga", "nsga2", "sep-cma-es"])
 def test_a_fork_for_another_prompt_scores_the_survivors_again(
     settings: RunSettings, algorithm: str
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,23 +218,48 @@ def test_the_second_interrupt_quits_at_once(start: Start, tmp_path: Path) -> Non
     assert status(tmp_path / "runs" / "0001-a-yellow-car") == ("stopped", 130)
 
 
-@pytest.mark.parametrize("role", ["generator", "clip", "discriminator"])
-def test_a_service_killed_in_the_middle(start: Start, tmp_path: Path, role: str) -> None:
+def test_a_service_killed_in_the_middle_is_started_again(start: Start, tmp_path: Path) -> None:
     process = start("-g", "100000")
     wait_for(process, "generation 1/")
     for child in psutil.Process(process.pid).children():
-        if role in child.cmdline():
+        if "clip" in child.cmdline():
+            child.kill()
+    assert "killed by signal 9" in wait_for(process, "it is started again")
+    wait_for(process, "clip was started again")
+    wait_for(process, "generation ")
+    process.send_signal(signal.SIGINT)
+    assert finish(process)[0] == 130
+    folder = tmp_path / "runs" / "0001-a-yellow-car"
+    assert status(folder) == ("stopped", 130)
+    assert [event["event"] for event in events(folder)].count("service") == 2
+
+
+def test_a_service_that_cannot_be_started_again_ends_the_run(
+    start: Start, tmp_path: Path, tiny_models: Models
+) -> None:
+    """Its weights went meanwhile; the folder can be resumed when they are back."""
+    mine = tmp_path / "mine.safetensors"
+    shutil.copy(tiny_models["clip"], mine)
+    process = start("-g", "100000", f"--clip={mine}")
+    wait_for(process, "generation 1/")
+    weights = mine.read_bytes()
+    mine.unlink()
+    for child in psutil.Process(process.pid).children():
+        if "clip" in child.cmdline():
             child.kill()
     code, _, err = finish(process)
-    assert code == 4
-    assert f"the {role} service" in err
-    assert "killed by signal 9" in err
+    assert code == 6
+    assert "the clip could not start" in err
+    assert "orchestrator resume RUN" in err
     folder = tmp_path / "runs" / "0001-a-yellow-car"
-    assert status(folder) == ("failed", 4)
-    assert (folder / "best.png").exists()
+    assert status(folder) == ("failed", 6)
+    grown = max(int(str(event["generation"])) for event in events(folder))
+    mine.write_bytes(weights)
+    words = [sys.executable, "-m", "orchestrator", "resume", str(folder), "-g", str(grown + 1)]
+    assert subprocess.run([*words, "--ui", "quiet"], timeout=90, check=False).returncode == 0
 
 
-def test_a_killed_orchestrator_takes_its_services_along(start: Start, tmp_path: Path) -> None:
+def test_a_killed_orchestrator_takes_its_services_along(start: Start, runtime_folder: Path) -> None:
     process = start("-g", "100000")
     wait_for(process, "generation 1/")
     children = psutil.Process(process.pid).children()
@@ -243,7 +269,7 @@ def test_a_killed_orchestrator_takes_its_services_along(start: Start, tmp_path: 
     assert len(gone) == 3
     assert alive == []
     until = time.monotonic() + 5
-    while os.listdir(tmp_path / "glasshouse") and time.monotonic() < until:  # noqa: PTH208
+    while os.listdir(runtime_folder) and time.monotonic() < until:  # noqa: PTH208
         time.sleep(0.05)
 
 

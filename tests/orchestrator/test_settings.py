@@ -29,7 +29,7 @@ def test_the_recorded_command_gives_the_same_settings(
         seed=seed,
         population=population,
         truncation_psi=psi,
-        algorithm="ga" if plain else "cma",
+        algorithm="ga" if plain else "sep-cma-es",
         parameters={} if plain else {"sigma0": "0.2"},
         generator="mini-car" if plain else "/models/mine.safetensors",
         space="" if plain else "w",

@@ -18,6 +18,7 @@ from orchestrator.settings import RunSettings
 from orchestrator.terminal import Snapshot
 from orchestrator.terminal.plain import QuietDisplay
 from orchestrator.verify import verify_run
+from protocol.patience import Patience
 from tests.orchestrator.ensemble import (  # the fixtures among them
     Fleet,
     Models,
@@ -60,7 +61,7 @@ def wish(role: str, model: object, *, reseed: bool = False) -> bytes:
     return msgspec.json.encode({"role": role, "model": str(model), "reseed": reseed})
 
 
-@pytest.mark.parametrize("algorithm", ["ga", "de", "nsga2", "cma"])
+@pytest.mark.parametrize("algorithm", ["ga", "de", "nsga2", "sep-cma-es"])
 def test_survivors_are_scored_again_and_the_run_still_repeats(
     settings: RunSettings, fleet: Fleet, algorithm: str
 ) -> None:
@@ -150,7 +151,7 @@ def test_wishes_that_cannot_be_granted_change_nothing(
     settings: RunSettings, content: bytes, why: str
 ) -> None:
     display = Wishing([(1, content)])
-    folder = grow(replace(settings, generations=3), display)
+    folder = grow(replace(settings, generations=3), display, Patience(greet_s=1.5, swap_s=2))
     ((granted, message),) = display.answers()
     assert not granted
     assert why in message

@@ -55,8 +55,9 @@ def test_two_runs_share_services_that_stay(
     words = ["run", "a yellow car", clip, generator, "--discriminator=none", "-p", 6, "-g", 3]
     words += ["--runs", tmp_path / "runs", "--ui", "plain"]
     for _ in range(2):
-        err = orchestrator(*words).stderr
-        assert err.count("(shared)") == 2
+        ready = [line for line in orchestrator(*words).stderr.splitlines() if " is ready " in line]
+        assert len(ready) == 2
+        assert all("(shared)" in line for line in ready)
     logs = tmp_path / "runs" / "latest" / "logs"
     assert not logs.exists() or list(logs.iterdir()) == []
     after = {one["role"]: one for one in ps()}
@@ -98,7 +99,7 @@ def test_a_service_that_stays_survives_its_terminal_and_what_is_killed_is_swept(
         time.sleep(0.05)
     assert [one["name"] for one in ps()] == [second.name]
     psutil.Process(pids[1]).send_signal(signal.SIGSTOP)
-    assert [one["state"] for one in ps()] == ["silent"]
+    assert [one["state"] for one in ps()] == ["hung"]
     assert "was killed, because" in orchestrator("down", "--timeout", 0.5).stdout
     assert list(runtime.iterdir()) == []
 
@@ -122,5 +123,8 @@ def test_a_silent_service_is_not_waited_for(tmp_path: Path, tiny_models: Models)
     psutil.Process(pid).suspend()
     words = ["run", "a yellow car", clip, f"--generator={tiny_models['generator']}"]
     words += ["--discriminator=none", "-p", 6, "-g", 1, "--ui", "plain"]
-    assert "(shared)" not in orchestrator(*words, "--runs", tmp_path / "runs").stderr
+    said = orchestrator(*words, "--runs", tmp_path / "runs").stderr.splitlines()
+    ready = [line for line in said if line.startswith("service clip") and " is ready " in line]
+    assert len(ready) == 1
+    assert "(shared)" not in ready[0]
     psutil.Process(pid).resume()

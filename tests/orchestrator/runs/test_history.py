@@ -15,7 +15,7 @@ SPACE = LatentSpace("z", (Segment("z", "real", 6, -10, 10, "normal"),))
 CONDITIONS = Conditions("a car", SPACE, 1.0, ())
 PLANS = [
     Plan(name, 8, 2 if name == "nsga2" else 1, 3, {})
-    for name in ("ga", "de", "nsga2", "cma", "random")
+    for name in ("ga", "de", "nsga2", "sep-cma-es", "random")
 ]
 
 

@@ -47,19 +47,25 @@ def test_every_algorithm_is_made_under_its_own_name(real_space: LatentSpace) -> 
             population=info.least_population,
             objectives=objectives,
             seed=0,
+            measures=int(info.measures),
         )
         assert algorithm.name == info.name
         assert set(algorithm.settings.parameters) == {p.name for p in info.parameters}
         for _ in range(6):
             batch = algorithm.ask()
             assert len(batch) == info.least_population
-            algorithm.tell(np.zeros((len(batch), objectives)) + batch[:, :1].astype(float))
+            columns = algorithm.settings.columns
+            algorithm.tell(np.zeros((len(batch), columns)) + batch[:, :1].astype(float))
 
 
 @pytest.mark.parametrize(
     ("name", "rest", "words"),
     [
-        ("cmaes", {}, "no search algorithm called 'cmaes'; did you mean 'cma'.*known: cma, ga"),
+        (
+            "cmaes",
+            {},
+            "no search algorithm called 'cmaes'; did you mean 'cma-es'.*known: sep-cma-es, cma-es",
+        ),
         ("zzz", {}, "did you mean"),
         ("ga", {"parameters": {"sigm": 1}}, "no parameter of ga called 'sigm'.*mean 'sigma'"),
         ("random", {"parameters": {"x": 1}}, "none at all"),
@@ -67,13 +73,20 @@ def test_every_algorithm_is_made_under_its_own_name(real_space: LatentSpace) -> 
         ("ga", {"parameters": {"sigma": "wide"}}, "'sigma' of ga must be .*'wide'"),
         ("ga", {"parameters": {"sigma": "nan"}}, "'sigma' of ga must be"),
         ("de", {"parameters": {"variant": "rand/2"}}, "must be rand/1 or best/1 or current"),
-        ("cma", {"population": 3}, "cma needs a population of at least 4, but got 3"),
+        ("sep-cma-es", {"population": 3}, "sep-cma-es needs a population of at least 4, but got 3"),
         ("ga", {"population": 0}, "at least 2"),
         ("ga", {"objectives": 2}, "ga minimises one objective, but got 2; use nsga2"),
-        ("cma", {"objectives": 2}, "use nsga2"),
-        ("nsga2", {"objectives": 1}, "nsga2 trades several objectives off, but got 1; use cma"),
+        ("sep-cma-es", {"objectives": 2}, "use nsga2"),
+        (
+            "nsga2",
+            {"objectives": 1},
+            "nsga2 trades several objectives off, but got 1; use sep-cma-es",
+        ),
         ("ga", {"objectives": 0}, "at least 1 objective"),
         ("ga", {"seed": -1}, "a seed is 0 or more"),
+        ("ga", {"measures": 1}, "ga takes no measures; choose --algorithm map-elites or cma-me"),
+        ("cma-me", {}, 'cma-me fills an archive.*--measure "day|night"'),
+        ("map-elites", {"measures": 4}, "more than 4096 cells; take fewer measures, or fewer"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(
@@ -84,7 +97,7 @@ def test_settings_that_cannot_work_are_refused(
         make_algorithm(name, real_space, **settings)
 
 
-@pytest.mark.parametrize(("name", "segment"), [("cma", "count"), ("de", "tokens")])
+@pytest.mark.parametrize(("name", "segment"), [("sep-cma-es", "count"), ("de", "tokens")])
 def test_kinds_that_an_algorithm_cannot_search_are_refused(
     name: str, segment: str, mixed_space: LatentSpace
 ) -> None:
@@ -98,11 +111,13 @@ def test_a_space_that_cannot_be_searched_is_refused() -> None:
 
 
 def test_numbers_may_be_written_as_text(real_space: LatentSpace) -> None:
-    made = make_algorithm("cma", real_space, population=8, seed=0, parameters={"sigma0": "0.5"})
+    made = make_algorithm(
+        "sep-cma-es", real_space, population=8, seed=0, parameters={"sigma0": "0.5"}
+    )
     assert made.settings.number("sigma0") == 0.5
 
 
 def test_the_default_fits_the_space(real_space: LatentSpace, mixed_space: LatentSpace) -> None:
-    assert default_algorithm(real_space) == "cma"
+    assert default_algorithm(real_space) == "sep-cma-es"
     assert default_algorithm(mixed_space) == "ga"
     assert default_algorithm(real_space, 2) == "nsga2"

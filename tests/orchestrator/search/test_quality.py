@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from orchestrator.search import make_algorithm
+from orchestrator.search import Population, Refinement, check_refinable, make_algorithm, sample
+from protocol.errors import ConfigError
 from protocol.latent import LatentSpace, Segment
 
 Genes = npt.NDArray[np.float64]
@@ -38,12 +39,13 @@ def sphere(genomes: Genes) -> Genes:
 @pytest.mark.parametrize(
     ("name", "parameters", "share"),
     [
-        ("cma", {}, 0.1),
+        ("sep-cma-es", {}, 0.1),
+        ("cma-es", {}, 0.2),
         ("ga", {}, 0.3),
         ("de", {}, 0.9),
         ("de", {"variant": "best/1"}, 0.5),
         ("de", {"variant": "current-to-best/1"}, 0.5),
-        ("de", {"variant": "best/1", "dither": "none", "scale": "0.5", "crossover": 0.9}, 0.9),
+        ("de", {"variant": "best/1", "dither": "none", "F": "0.5", "CR": 0.9}, 0.9),
     ],
 )
 def test_beats_random_on_a_sphere_by_a_real_margin(
@@ -78,24 +80,26 @@ def zdt1(genomes: Genes) -> Genes:
     return np.stack([first, slope * (1 - np.sqrt(first / slope))], axis=1)
 
 
-def test_nsga2_approaches_the_front_of_zdt1_and_spreads_over_it() -> None:
+@pytest.mark.parametrize("ours", ["nsga2", "nsga3"])
+def test_nsga_approaches_the_front_of_zdt1_and_spreads_over_it(ours: str) -> None:
     space = LatentSpace("unit", (Segment("x", "real", 10, 0, 1, "uniform"),))
     gaps = {}
-    for name in ("nsga2", "random"):
+    for name in (ours, "random"):
         algorithm = make_algorithm(name, space, population=32, objectives=2, seed=1)
         for _ in range(60):
             algorithm.tell(zdt1(algorithm.ask().astype(float)))
         first, second = algorithm.population.objectives.T
         gaps[name] = (second - (1 - np.sqrt(first))).mean()
-        if name == "nsga2":
+        if name == ours:
             assert np.ptp(first) > 0.7
-    assert gaps["nsga2"] < 0.1
-    assert gaps["random"] > 5 * gaps["nsga2"]
+    assert gaps[ours] < 0.1
+    assert gaps["random"] > 5 * gaps[ours]
 
 
-def test_nsga2_takes_three_objectives() -> None:
+@pytest.mark.parametrize("name", ["nsga2", "nsga3"])
+def test_nsga_takes_three_objectives(name: str) -> None:
     space = LatentSpace("unit", (Segment("x", "real", 3, 0, 1, "uniform"),))
-    algorithm = make_algorithm("nsga2", space, population=12, objectives=3, seed=1)
+    algorithm = make_algorithm(name, space, population=12, objectives=3, seed=1)
     for _ in range(20):
         algorithm.tell(algorithm.ask().astype(np.float64))
     assert algorithm.population.objectives.sum(axis=1).mean() < 0.5
@@ -111,13 +115,13 @@ def test_random_keeps_the_best_it_ever_saw(real_space: LatentSpace) -> None:
     assert algorithm.population.objectives.ravel().tolist() == sorted(seen)[:5]
 
 
-@pytest.mark.parametrize("name", ["ga", "nsga2", "cma"])
+@pytest.mark.parametrize("name", ["ga", "nsga2", "nsga3", "de", "sep-cma-es", "cma-es"])
 def test_the_search_starts_from_the_best_of_its_random_generations(
     name: str, real_space: LatentSpace
 ) -> None:
-    count = 2 if name == "nsga2" else 1
+    count = 2 if name.startswith("nsga") else 1
     algorithm = make_algorithm(
-        name, real_space, population=8, objectives=count, seed=3, parameters={"start": 3}
+        name, real_space, population=8, objectives=count, seed=3, parameters={"best_of": 24}
     )
     batches = []
     for _ in range(3):
@@ -131,3 +135,60 @@ def test_the_search_starts_from_the_best_of_its_random_generations(
     following = algorithm.ask()
     nearest = np.abs(following - best).sum(1).min()
     assert nearest < np.abs(fresh[:-1] - fresh[1:]).sum(1).min()
+
+
+@pytest.mark.parametrize("name", ["map-elites", "cma-me"])
+def test_an_archive_keeps_the_best_of_each_cell(name: str) -> None:
+    parameters = {"best_of": 64, "cells": 8}
+    algorithm = make_algorithm(
+        name, SPACE, population=32, seed=1, parameters=parameters, measures=2
+    )
+    told: dict[tuple[int, ...], float] = {}
+    asked, values, places = [], [], []
+    for _ in range(30):
+        genomes = algorithm.ask().astype(float)
+        asked.append(genomes)
+        values.append(sphere(genomes))
+        places.append(genomes[:, :2])
+        algorithm.tell(np.column_stack([values[-1], places[-1]]))
+        if len(asked) == 2:
+            started = algorithm.heat_map
+    found = algorithm.heat_map
+    assert started is not None
+    assert found is not None
+    for value, place in zip(np.concatenate(values), np.concatenate(places), strict=True):
+        cell = tuple(
+            int(np.clip(np.searchsorted(edges, at, "right") - 1, 0, 7))
+            for edges, at in zip(found.edges, place, strict=True)
+        )
+        told[cell] = min(value, told.get(cell, np.inf))
+    assert {cell: found.best[cell] for cell in told} == told
+    assert np.isfinite(found.best).sum() == len(told) == len(algorithm.population)
+    assert len(told) > 1.3 * np.isfinite(started.best).sum()
+    assert np.nanmin(found.best) < 0.8 * np.nanmin(started.best)
+
+
+def test_refinement_reaches_the_bottom_of_a_bowl_and_leaves_whole_genes_alone() -> None:
+    space = LatentSpace(
+        "mixed",
+        (
+            Segment("z", "real", 4, -10, 10, "normal"),
+            Segment("bits", "binary", 3, 0, 1, "uniform"),
+        ),
+    )
+    start = sample(space, 5, np.random.default_rng(0))
+    first = ((start - 0.5) ** 2).sum(axis=1, keepdims=True, dtype=np.float64)
+    search = Refinement(space, Population(start, first))
+    for _ in range(150):
+        genomes = search.ask().astype(float)
+        values = ((genomes - 0.5) ** 2).sum(axis=1)
+        search.tell(np.column_stack([values, 2 * (genomes - 0.5)]))
+    found = search.population
+    np.testing.assert_array_equal(found.genomes[:, 4:], start[:, 4:])
+    np.testing.assert_allclose(found.genomes[:, :4], 0.5, atol=0.1)
+    assert (found.objectives < first).all()
+
+
+def test_refinement_is_refused_where_no_gene_is_real(tiny_space: LatentSpace) -> None:
+    with pytest.raises(ConfigError, match="has no real genes, so there is no gradient"):
+        check_refinable(tiny_space)

@@ -52,7 +52,7 @@ def test_genetic_search_is_plain_pymoo_with_the_same_operators(
     result = minimize(problem, reference, ("n_gen", GENERATIONS), seed=11)
 
     ours = make_algorithm(
-        name, real_space, population=9, objectives=count, seed=11, parameters={"start": 1}
+        name, real_space, population=9, objectives=count, seed=11, parameters={"best_of": 0}
     )
     for expected in problem.asked:
         genomes = ours.ask()
@@ -63,7 +63,10 @@ def test_genetic_search_is_plain_pymoo_with_the_same_operators(
     assert (ours.population.objectives == result.pop.get("F")).all()
 
 
-def test_cma_is_plain_cma_fed_with_values_instead_of_ranks(real_space: LatentSpace) -> None:
+@pytest.mark.parametrize(("name", "diagonal"), [("sep-cma-es", True), ("cma-es", False)])
+def test_cma_is_plain_cma_fed_with_values_instead_of_ranks(
+    name: str, diagonal: bool, real_space: LatentSpace
+) -> None:
     rng = np.random.default_rng(11)
     first = sample(real_space, 8, rng)
     plain = cma.CMAEvolutionStrategy(
@@ -71,14 +74,14 @@ def test_cma_is_plain_cma_fed_with_values_instead_of_ranks(real_space: LatentSpa
         0.3,
         {
             "popsize": 8,
-            "CMA_diagonal": True,
+            "CMA_diagonal": diagonal,
             "bounds": [-10, 10],
             "seed": np.nan,
             "randn": lambda *shape: rng.standard_normal(shape),
             "verbose": -11,
         },
     )
-    ours = make_algorithm("cma", real_space, population=8, seed=11, parameters={"start": 1})
+    ours = make_algorithm(name, real_space, population=8, seed=11, parameters={"best_of": 0})
     assert ours.ask().tobytes() == first.tobytes()
     ours.tell(score(first, 1))
     for _ in range(30):
@@ -93,7 +96,7 @@ def test_cma_is_plain_cma_fed_with_values_instead_of_ranks(real_space: LatentSpa
 def test_cma_leaves_the_global_generator_alone_in_large_spaces_too() -> None:
     space = LatentSpace("z", (Segment("z", "real", 320, -10, 10, "normal"),))
     before = np.random.get_state()  # noqa: NPY002 - two-point adaptation, from 300 genes on
-    algorithm = make_algorithm("cma", space, population=4, seed=0)
+    algorithm = make_algorithm("sep-cma-es", space, population=4, seed=0)
     for _ in range(8):
         algorithm.tell(score(algorithm.ask(), 1))
     after = np.random.get_state()  # noqa: NPY002
@@ -103,7 +106,7 @@ def test_cma_leaves_the_global_generator_alone_in_large_spaces_too() -> None:
 
 def test_cma_changes_no_warnings_filter(real_space: LatentSpace) -> None:
     before = list(warnings.filters)
-    algorithm = make_algorithm("cma", real_space, population=4, seed=0)
+    algorithm = make_algorithm("sep-cma-es", real_space, population=4, seed=0)
     for _ in range(3):
         algorithm.tell(score(algorithm.ask(), 1))
     assert list(warnings.filters) == before
@@ -116,7 +119,7 @@ def test_de_trials_are_its_formula(variant: str, real_space: LatentSpace) -> Non
         real_space,
         population=6,
         seed=4,
-        parameters={"variant": variant, "scale": 0.4, "dither": "none", "crossover": 1.0},
+        parameters={"variant": variant, "F": 0.4, "dither": "none", "CR": 1.0, "best_of": 0},
     )
     targets = algorithm.ask().astype(np.float64)
     values = score(targets, 1)
@@ -141,7 +144,7 @@ def test_de_partners_are_different_others() -> None:
 
 
 def test_de_keeps_a_target_unless_its_trial_is_no_worse(real_space: LatentSpace) -> None:
-    algorithm = make_algorithm("de", real_space, population=4, seed=0)
+    algorithm = make_algorithm("de", real_space, population=4, seed=0, parameters={"best_of": 0})
     first = algorithm.ask()
     algorithm.tell(np.array([[1.0], [2.0], [3.0], [4.0]]))
     trials = algorithm.ask()
@@ -158,7 +161,7 @@ def test_de_genes_out_of_bounds_go_half_way_to_the_bound() -> None:
         space,
         population=6,
         seed=0,
-        parameters={"scale": 2.0, "dither": "none", "crossover": 1.0},
+        parameters={"F": 2.0, "dither": "none", "CR": 1.0, "best_of": 0},
     )
     targets = algorithm.ask().astype(np.float64)
     algorithm.tell(score(targets, 1))

@@ -140,3 +140,17 @@ def test_odd_snapshots_are_drawn(snapshot: Snapshot, terminal: Callable[..., Any
     ):
         for size in SIZES:
             assert len(draw(terminal(*size), odd)) == size[1]
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_captions_take_the_place_of_thumbnails(
+    snapshot: Snapshot, terminal: Callable[..., Any], columns: int, rows: int
+) -> None:
+    texts = ("a picture of a \x1b[31myellow car", "a picture of " + "a very long train " * 30)
+    written = dataclasses.replace(snapshot, thumbnails=None, captions=texts)
+    lines = draw(terminal(columns, rows), written, images=False)
+    assert len(lines) == rows
+    text = "\n".join(lines)
+    assert "\x1b" not in text
+    if columns >= 80:
+        assert "0.310  a picture of a ?[31myellow car" in text

@@ -1,0 +1,185 @@
+"""Many targets at once over one fleet: a search each, in a thread each, a few at a time.
+
+The searches share the services that live already, and else those that are started here for all of
+them. One that fails is reported and does not stop the others. The first Ctrl-C finishes every
+search that runs and begins no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from orchestrator.begin import new_run
+from orchestrator.fleet.assemble import ROLES
+from orchestrator.fleet.lasting import living
+from orchestrator.fleet.launcher import LocalLauncher, ServiceSpec
+from orchestrator.interrupts import StoppedError
+from orchestrator.settings import RunSettings, is_endpoint
+from orchestrator.terminal.board import Chalk, Feed
+from protocol.errors import BadRequestError, GlasshouseError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.interrupts import Interrupts
+    from orchestrator.run import Run
+    from protocol.messages import Role
+
+MOST_TARGETS = 10_000
+LOOK_S = 0.2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one search ended.
+
+    Attributes:
+        target: what it looked for.
+        folder: its run folder; None if it never began.
+        similarity: of its best picture; None without one.
+        code: exit code that a run alone would have had.
+        why: it failed; empty if it did not.
+    """
+
+    target: str
+    folder: Path | None = None
+    similarity: float | None = None
+    code: int = 0
+    why: str = ""
+
+
+def read_targets(path: Path) -> list[str]:
+    """The targets in a file, one a line; empty lines and those that begin with # are left out.
+
+    Raises:
+        BadRequestError: it cannot be read as text, or names none or too many.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequestError(
+            f"{path} cannot be read as a list of targets ({error}); wanted text, one target a line"
+        ) from error
+    found = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not 0 < len(found) <= MOST_TARGETS:
+        raise BadRequestError(
+            f"{path} names {len(found)} targets; wanted 1 to {MOST_TARGETS}, one a line"
+        )
+    return found
+
+
+def grow_many(
+    settings: RunSettings, targets: Sequence[str], jobs: int, chalk: Chalk, interrupts: Interrupts
+) -> list[Outcome]:
+    """Grow every target with otherwise the same settings; one outcome a target, in order.
+
+    Args:
+        settings: of every search but for its prompt; search n has seed + n.
+        targets: what to look for.
+        jobs: searches at a time.
+        chalk: shows how they stand.
+        interrupts: told to stop or not.
+
+    Raises:
+        GlasshouseError: the services that all need cannot be started.
+        KeyboardInterrupt: a second Ctrl-C; the searches must be left by ending the process.
+    """
+    with TemporaryDirectory() as logs, LocalLauncher(Path(logs)) as launcher:
+        lent: dict[tuple[Role, str], str] = {}
+        with contextlib.suppress(StoppedError):  # then no search begins either
+            lent = _lent(settings, launcher, interrupts)
+
+        def grow(number: int) -> Outcome:
+            target = targets[number]
+            if interrupts.stop:
+                chalk.put(number, state="stopped")
+                return Outcome(target, code=interrupts.exit_code)
+            one = replace(settings, prompt=target, seed=settings.seed + number)
+            outcome = _grow(one, lent, Feed(chalk, number, sys.stderr), interrupts)
+            state = "failed" if outcome.why else "stopped" if interrupts.stop else "done"
+            chalk.put(number, state=state, note=outcome.why)
+            return outcome
+
+        pool = ThreadPoolExecutor(jobs, thread_name_prefix="search")
+        try:
+            searches = [pool.submit(grow, number) for number in range(len(targets))]
+            _await(searches)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return [search.result() for search in searches]
+
+
+def _await(searches: Sequence[Future[Outcome]]) -> None:
+    """Wait for all, in steps in which a signal can come through."""
+    waiting = set(searches)
+    while waiting:
+        waiting = wait(waiting, timeout=LOOK_S).not_done
+
+
+def _lent(
+    settings: RunSettings, launcher: LocalLauncher, interrupts: Interrupts
+) -> dict[tuple[Role, str], str]:
+    """Start what no living service offers; endpoints by role and model."""
+    started = {}
+    for role in ROLES:
+        model = getattr(settings, role)
+        spec = ServiceSpec(role, model, settings.device, settings.threads or 1)
+        if model != "none" and not is_endpoint(model) and (settings.own or not living(spec)):
+            started[role, model] = launcher.start(spec)
+    launcher.wait_ready(list(started.values()), interrupts.check)
+    return {key: service.endpoint for key, service in started.items()}
+
+
+def _grow(
+    settings: RunSettings,
+    lent: dict[tuple[Role, str], str],
+    display: Feed,
+    interrupts: Interrupts,
+) -> Outcome:
+    """One search; never fails."""
+    run: Run | None = None
+    try:
+        run = new_run(replace(settings, own=False), display, interrupts)
+        run.lent = lent
+        code, why = run.grow(), ""
+    except GlasshouseError as error:
+        code, why = error.exit_code, error.message
+    except Exception as error:  # noqa: BLE001 # whatever it is, the other searches go on
+        code, why = 1, f"{type(error).__name__}: {error}"
+    if run is None:
+        return Outcome(settings.prompt, code=code, why=why)
+    best = run.best.score.similarity if run.best is not None else None
+    return Outcome(settings.prompt, run.folder.path, best, code, why)
+
+
+def sheet(outcomes: Sequence[Outcome], path: Path) -> Path | None:
+    """All best pictures as one, in the order of the targets; None where there is none.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from orchestrator.runs.pictures import grid, webp
+    from orchestrator.runs.storage import write_whole
+
+    found = []
+    for outcome in outcomes:
+        best = outcome.folder / "best.png" if outcome.folder is not None else None
+        if best is not None and best.is_file():
+            try:
+                with Image.open(best) as image:
+                    found.append(np.asarray(image.convert("RGB")))
+            except OSError as error:
+                raise StorageError(f"{best} cannot be read: {error}") from error
+    if not found or len({image.shape for image in found}) > 1:
+        return None
+    write_whole(path, webp(grid(np.stack(found))))
+    return path

@@ -1,0 +1,275 @@
+"""Many searches on one display: a line for each, and beneath them the best picture of each.
+
+The searches' own snapshots come in from their threads; whoever draws takes a `Board`, which is
+frozen, as `Frame` takes a `Snapshot` of one run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from typing import TYPE_CHECKING, Literal, TextIO
+
+import numpy as np
+from rich.console import Console, Group
+from rich.progress_bar import ProgressBar
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.terminal.braille import sparkline
+from orchestrator.terminal.choose import Images, Ui, can_redraw, can_show_images
+from orchestrator.terminal.frame import services_line
+from orchestrator.terminal.halfblock import Picture, thumbnails
+from orchestrator.terminal.live import LiveDisplay
+from orchestrator.terminal.plain import JsonDisplay, PlainDisplay, QuietDisplay
+from orchestrator.terminal.snapshot import Phase, ServiceStatus, Snapshot, clock, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import RenderableType
+
+State = Literal["waiting", "starting", "searching", "paused", "saving", "done", "stopped", "failed"]
+ENDED = frozenset({"done", "stopped", "failed"})
+STYLES = {"done": "green", "failed": "bold red", "stopped": "yellow", "searching": "cyan"}
+FIRST = ("failed", "searching", "paused", "saving", "starting", "stopped", "waiting", "done")
+"""Which searches are shown first where there is no room for all."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Line:
+    """One search.
+
+    Attributes:
+        target: what it looks for.
+        state: how it stands.
+        shown: its newest snapshot; None before it began.
+        note: why it failed.
+    """
+
+    target: str
+    state: State = "waiting"
+    shown: Snapshot | None = None
+    note: str = ""
+
+    @property
+    def best(self) -> float | None:
+        """Highest similarity so far."""
+        return max(self.shown.best) if self.shown is not None and self.shown.best else None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Board:
+    """All searches at one moment.
+
+    Attributes:
+        lines: one a search, in the order of the targets.
+        generations: wanted, of all searches together.
+        elapsed_s: seconds since the first began.
+        phase: `done` when all have ended.
+    """
+
+    lines: tuple[Line, ...]
+    generations: int
+    elapsed_s: float = 0.0
+    phase: Phase = "searching"
+
+    @property
+    def ended(self) -> int:
+        """Searches that are over, well or not."""
+        return sum(line.state in ENDED for line in self.lines)
+
+    @property
+    def generation(self) -> int:
+        """Generations grown, of all searches together."""
+        return sum(line.shown.generation for line in self.lines if line.shown is not None)
+
+    @property
+    def services(self) -> tuple[ServiceStatus, ...]:
+        """The services of all searches, each once."""
+        found = (one for line in self.lines if line.shown for one in line.shown.services)
+        return tuple({one.endpoint: one for one in found}.values())
+
+
+class BoardFrame:
+    """Draws boards for one console.
+
+    Args:
+        console: renders text; nothing is printed to it.
+        images: whether this console can show pictures.
+    """
+
+    def __init__(self, console: Console, *, images: bool) -> None:
+        self._console = console
+        self._images = images
+
+    def draw(
+        self, board: Board, columns: int, rows: int, message: str = "", _panel: Sequence[str] = ()
+    ) -> Picture:
+        """The whole board, exactly `rows` lines of `columns` cells."""
+        most = max(1, (rows // 2 if self._images else rows) - 4)
+        words = f"{board.ended} of {len(board.lines)} targets  {clock(board.elapsed_s)}"
+        width = max(4, columns - len(words) - 3)
+        head = Table.grid(padding=(0, 1))
+        head.add_row(ProgressBar(max(1, board.generations), board.generation, width=width), words)
+        table = _table(board, columns, most)
+        foot: list[RenderableType] = [services_line(board.services), Text(printable(message))]
+        left = rows - table.row_count - 4
+        above = self._lines(Group(head, table), columns, table.row_count + 2)
+        middle = self._lines(self._pictures(board, columns, left), columns, left)
+        return Picture([*above, *middle, *self._lines(Group(*foot), columns, 2)][:rows], columns)
+
+    def _lines(self, content: RenderableType, columns: int, rows: int) -> list[list[Segment]]:
+        """`content` as exactly `rows` lines of `columns` cells."""
+        rows = max(0, rows)
+        options = self._console.options.update(width=columns, height=rows)
+        return Segment.set_shape(self._console.render_lines(content, options), columns, rows)
+
+    def _pictures(self, board: Board, columns: int, rows: int) -> RenderableType:
+        """The best picture of each search that has one, where all are of one size."""
+        shown = [line.shown for line in board.lines if line.shown is not None]
+        pairs = [(one.thumbnails[0], one.scores[0]) for one in shown if one.thumbnails is not None]
+        if self._images and pairs and len({image.shape for image, _ in pairs}) == 1:
+            images, scores = zip(*pairs, strict=True)
+            drawn = thumbnails(np.stack(images), scores, columns, rows)
+            if drawn is not None:
+                return drawn
+        return Text("")
+
+
+def _table(board: Board, columns: int, most: int) -> Table:
+    """A heading, and a line for each search; those that matter most where there is no room."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", width=columns)
+    table.add_column("target", no_wrap=True, overflow="ellipsis", ratio=3)
+    table.add_column("state", no_wrap=True)
+    table.add_column("generation", no_wrap=True, justify="right")
+    table.add_column("best", no_wrap=True, justify="right")
+    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=2)
+    numbered = sorted(enumerate(board.lines), key=lambda pair: FIRST.index(pair[1].state))
+    for number, line in sorted(numbered[:most], key=lambda pair: pair[0]):
+        shown = line.shown
+        table.add_row(
+            Text(f"{number + 1} {printable(line.target)}"),
+            Text(line.state, STYLES.get(line.state, "dim")),
+            Text("-" if shown is None else f"{shown.generation}/{shown.generations}"),
+            Text("-" if line.best is None else f"{line.best:.3f}"),
+            Text(printable(line.note) or ("" if shown is None else sparkline(shown.best, 24))),
+        )
+    return table
+
+
+class LiveBoard(LiveDisplay):
+    """Redraws boards in place, as the live display does one run."""
+
+    def __init__(self, console: Console, *, images: bool) -> None:
+        super().__init__(console, images=images)
+        self._frame = BoardFrame(console, images=images)
+
+
+class PlainBoard(PlainDisplay):
+    """Prints a line when a search begins or ends."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._states: dict[int, State] = {}
+
+    def update(self, board: Board) -> None:  # type: ignore[override] # of many searches
+        """Print what is new since the last board."""
+        for number, line in enumerate(board.lines):
+            old, self._states[number] = self._states.get(number, "waiting"), line.state
+            if line.state != old and line.state in {"starting", *ENDED}:
+                self.message(f"{number + 1}/{len(board.lines)} {line.target}: {_words(line)}")
+
+
+def _words(line: Line) -> str:
+    best = "" if line.best is None else f", best {line.best:.3f}"
+    folder = "" if line.shown is None else f", {line.shown.folder}"
+    return line.note or f"{line.state}{best}{folder}"
+
+
+class JsonBoard(JsonDisplay):
+    """Prints the line of `events.jsonl` for each generation of each search, with its target."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._told: dict[int, int] = {}
+
+    def update(self, board: Board) -> None:  # type: ignore[override] # of many searches
+        """One line for each generation that is new."""
+        for number, line in enumerate(board.lines):
+            shown = line.shown
+            if shown is not None and shown.best and self._told.get(number) != shown.generation:
+                self._told[number] = shown.generation
+                self._emit({"target": line.target, **shown.event()})
+
+
+def make_board(
+    ui: Ui, images: Images, stream: TextIO, environ: Mapping[str, str]
+) -> LiveBoard | QuietDisplay:
+    """The display of many searches for `stream`; the arguments are those of `make_display`."""
+    if ui == "json":
+        return JsonBoard(stream)
+    if ui == "quiet":
+        return QuietDisplay(stream)
+    if ui != "plain" and can_redraw(stream, environ):
+        console = Console(file=stream, highlight=False, _environ=environ)
+        return LiveBoard(console, images=can_show_images(console, images))
+    return PlainBoard(stream)
+
+
+class Chalk:
+    """Writes on the board, from any thread.
+
+    Args:
+        targets: what each search looks for.
+        generations: wanted of each.
+        display: shows the board.
+    """
+
+    def __init__(
+        self, targets: Sequence[str], generations: int, display: LiveBoard | QuietDisplay
+    ) -> None:
+        self._lines = [Line(target) for target in targets]
+        self._generations = generations * len(targets)
+        self._display = display
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+
+    def put(self, number: int, **changes: object) -> None:
+        """Change what is said of one search, counted from 0."""
+        with self._lock:
+            self._lines[number] = dataclasses.replace(self._lines[number], **changes)  # type: ignore[arg-type] # its own fields
+            board = Board(tuple(self._lines), self._generations, time.monotonic() - self._began)
+            if board.ended == len(board.lines):
+                board = dataclasses.replace(board, phase="done")
+            self._display.update(board)  # type: ignore[arg-type] # boards are what it draws
+
+    def message(self, text: str) -> None:
+        """Tell the user one thing."""
+        self._display.message(text)
+
+
+class Feed(QuietDisplay):
+    """The display of one of many searches: it writes that search's line.
+
+    Args:
+        chalk: writes on the board.
+        number: of the search, from 0.
+        stream: never written.
+    """
+
+    def __init__(self, chalk: Chalk, number: int, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._chalk = chalk
+        self._number = number
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Write the line; how the search ended is said by who grows it."""
+        state = "saving" if snapshot.phase == "done" else snapshot.phase
+        self._chalk.put(self._number, state=state, shown=snapshot)
+
+    def message(self, text: str) -> None:
+        """Say it on the board."""
+        self._chalk.message(text)

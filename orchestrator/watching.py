@@ -1,0 +1,124 @@
+"""A run seen from another terminal: read from its folder alone, so it works over ssh and NFS.
+
+Nothing is written and nobody is asked: `run.json`, `events.jsonl` and `latest.webp` make a
+snapshot, and the display draws it as the run's own would. A run that is not grown any more is
+shown once.
+"""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from orchestrator.runs import RunFolder
+from orchestrator.runs.listing import summary_of
+from orchestrator.runs.pictures import Pixels, read_grid
+from orchestrator.terminal import Display, Phase, ServiceStatus, Snapshot
+from protocol.errors import GlasshouseError
+
+LOOK_S = 0.5
+MOST = 16
+"""Pictures to show, at most."""
+PHASES: dict[str, Phase] = {"running": "searching"}
+
+
+class Watcher:
+    """Shows one run.
+
+    Args:
+        folder: of the run.
+        display: where to show it.
+    """
+
+    def __init__(self, folder: RunFolder, display: Display) -> None:
+        self._folder = folder
+        self._display = display
+        self._seen: tuple[int, int] = (0, 0)
+        self._thumbnails: Pixels | None = None
+
+    def watch(self, *, once: bool = False) -> None:
+        """Follow the run until it ends, or just look `once`.
+
+        Raises:
+            GlasshouseError: it is no run, or damaged.
+        """
+        self._display.start()
+        try:
+            while True:
+                snapshot = self.snapshot()
+                self._display.update(snapshot)
+                if once or snapshot.phase == "done":
+                    return
+                time.sleep(LOOK_S)
+        finally:
+            self._display.stop()
+
+    def snapshot(self) -> Snapshot:
+        """The run as its folder tells of it now."""
+        run, told = self._folder.read_run(), self._folder.events()
+        one = summary_of(self._folder, run, told)
+        settings = run.get("settings") or {}
+        generations = [event for event in told if event.get("event") == "generation"]
+        last = generations[-1] if generations else {}
+        scores = _numbers(last.get("scores") or ())
+        return Snapshot(
+            target=one.prompt,
+            generator=one.generator,
+            algorithm=one.algorithm,
+            seed=int(settings.get("seed") or 0),
+            population=int(settings.get("population") or 0),
+            folder=one.folder,
+            phase=PHASES.get(one.status, "done"),
+            generation=one.generation,
+            generations=one.generations,
+            evaluations=int(last.get("evaluations") or 0),
+            elapsed_s=float(last.get("elapsed_s") or 0.0),
+            best=_numbers(event.get("best") for event in generations),
+            mean=_numbers(event.get("mean") for event in generations),
+            second=_numbers(event.get("realism") for event in generations),
+            second_name="realism",
+            diversity=last.get("diversity"),
+            first_diversity=generations[0].get("diversity") if generations else None,
+            thumbnails=self._pictures(len(scores)),
+            captions=tuple(str(text) for text in last.get("captions") or ()),
+            scores=scores,
+            swaps=tuple(event["generation"] for event in told if event.get("event") == "swap"),
+            services=_services(last),
+            log=(f"watching; this run is {one.status}",),
+        )
+
+    def _pictures(self, count: int) -> Pixels | None:
+        """The best of the newest grid, the same array until the file changes."""
+        path = self._folder.path / "latest.webp"
+        try:
+            now = path.stat()
+            seen = (now.st_mtime_ns, now.st_size)
+            if count and seen != self._seen:
+                self._thumbnails = read_grid(path, count)[:MOST]
+                self._seen = seen
+        except (OSError, GlasshouseError):
+            return None
+        return self._thumbnails
+
+
+def _numbers(found: Iterable[object]) -> tuple[float, ...]:
+    """Those that are numbers."""
+    return tuple(float(value) for value in found if isinstance(value, int | float))
+
+
+def _services(event: dict[str, Any]) -> tuple[ServiceStatus, ...]:
+    try:
+        return msgspec.convert(event.get("services") or [], tuple[ServiceStatus, ...])
+    except msgspec.ValidationError:
+        return ()
+
+
+def watch(path: Path, display: Display, *, once: bool = False) -> None:
+    """Show the run in `path` until it ends.
+
+    Raises:
+        GlasshouseError: it is no run, or damaged.
+    """
+    Watcher(RunFolder.open(path), display).watch(once=once)
