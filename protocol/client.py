@@ -17,18 +17,19 @@ from protocol.endpoints import check_endpoint
 from protocol.errors import ConfigError, DeadlineError, ServiceLostError
 from protocol.frames import MAX_MESSAGE_BYTES
 from protocol.keys import identity, server_key
-from protocol.messages import Method, Pong, Probe, Probed, Role, ServiceInfo, State
+from protocol.messages import Method, Pong, Role, ServiceInfo, State
+from protocol.patience import PATIENCE, Patience
 from protocol.session import Pending, Session
 from protocol.slots import SlotReader
+from protocol.tensors import Pool
 
 TICK_MS = 20
-DEFAULT_TTL_S = 120.0
 Watch = Callable[[], str | None]
 
 
-@dataclass
+@dataclass(eq=False)
 class Service:
-    """A service that said WELCOME, as its client sees it."""
+    """A service as its client sees it."""
 
     session: Session
     socket: "zmq.Socket[bytes]"
@@ -47,15 +48,19 @@ class Service:
     @property
     def state(self) -> State:
         """How it is, in the words shown to users."""
-        if self.session.error is not None:
-            return "lost"
-        return self.session.pong.state if self.session.pong else "ready"
+        return self.session.state
 
 
 class Client:
-    """Speaks to any number of services from one thread."""
+    """Speaks to any number of services from one thread.
 
-    def __init__(self, name: str = "orchestrator") -> None:
+    Args:
+        name: what it calls itself.
+        patience: how long it waits for what.
+    """
+
+    def __init__(self, name: str = "orchestrator", patience: Patience = PATIENCE) -> None:
+        self.patience = patience
         self._name = name
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._poller = zmq.Poller()
@@ -74,21 +79,43 @@ class Client:
         self.close()
 
     def connect(
-        self, endpoint: str, role: Role, *, timeout_s: float = 5.0, watch: Watch | None = None
+        self,
+        endpoint: str,
+        role: Role,
+        *,
+        timeout_s: float | None = None,
+        watch: Watch | None = None,
     ) -> Service:
-        """Greet the service at `endpoint`.
+        """Greet the service at `endpoint`, and wait for its WELCOME; arguments as for `greet`.
+
+        Raises:
+            ConfigError: not an endpoint, or one whose key is not known.
+            UnreachableError: nobody answered within `timeout_s`, by default the patience's.
+            GlasshouseError: whatever the service refused with (wrong role, wrong version).
+        """
+        service = self.greet(endpoint, role, watch=watch)
+        timeout_s = self.patience.greet_s if timeout_s is None else timeout_s
+        started = time.monotonic()
+        while service.state == "starting":
+            if time.monotonic() - started > timeout_s:
+                service.session.give_up(timeout_s)
+            self.step()
+        if service.session.error is not None:
+            self.disconnect(service)
+            raise service.session.error
+        return service
+
+    def greet(self, endpoint: str, role: Role, *, watch: Watch | None = None) -> Service:
+        """Say HELLO to the service at `endpoint`, which is `starting` until it answers.
 
         Args:
             endpoint: `ipc:///absolute/path` or `tcp://host:port`; another machine's key must be
                 known (`protocol/keys.py`).
             role: what it must be.
-            timeout_s: how long to wait for its WELCOME.
             watch: asked often; returns why the service's process is gone, or None while it lives.
 
         Raises:
             ConfigError: not an endpoint, or one whose key is not known.
-            UnreachableError: nobody answered in time.
-            GlasshouseError: whatever the service refused with (wrong role, wrong version).
         """
         key = server_key(check_endpoint(endpoint))  # before there is a socket to close
         socket = self._context.socket(zmq.DEALER)
@@ -102,20 +129,12 @@ class Client:
             socket.setsockopt(option, value)
         if key is not None:
             encrypt(socket, key)
-        session = Session(endpoint, role, self._name, slots=self._slots)
+        session = Session(endpoint, role, self._name, self.patience, slots=self._slots)
         service = Service(session, socket, watch)
         socket.connect(endpoint)
         self._services.append(service)
         self._poller.register(socket, zmq.POLLIN)
-        started = time.monotonic()
-        service.session.start(started)
-        while service.session.welcome is None and service.session.error is None:
-            if time.monotonic() - started > timeout_s:
-                service.session.give_up(timeout_s)
-            self._step(TICK_MS)
-        if service.session.error is not None:
-            self.disconnect(service)
-            raise service.session.error
+        session.start(time.monotonic())
         return service
 
     def submit(
@@ -123,43 +142,38 @@ class Client:
         service: Service,
         call: Method,
         frames: Sequence[memoryview] = (),
-        ttl_s: float = DEFAULT_TTL_S,
+        ttl_s: float | None = None,
         *,
         slots: bool = False,
         interactive: bool = False,
     ) -> Pending:
         """Send a request and return at once; `frames` are what its `TensorWriter` collected.
 
+        It ends after `ttl_s`, by default the patience's.
         With `slots`, large tensors of the answer may stay in the service's pool: `release` them.
         `interactive` is for what a person waits for; it passes searches in the queue.
         """
         now = time.monotonic()
+        ttl_s = self.patience.answer_s if ttl_s is None else ttl_s
         pending = service.session.submit(
             call, frames, now, ttl_s, slots=slots, interactive=interactive
         )
         self._flush(service)
         return pending
 
+    def cancel(self, service: Service, pending: Pending) -> None:
+        """Wait for a request no longer."""
+        service.session.cancel(pending)
+        self._flush(service)
+
     def release(self, service: Service, pending: Pending) -> None:
         """Give back the slots of an answer; after that nobody may read them."""
         service.session.release(pending)
         self._flush(service)
 
-    def can_hand_off(self, producer: Service, consumers: Iterable[Service]) -> bool:
-        """Whether this process and all consumers can read the producer's slots.
-
-        Raises:
-            GlasshouseError: a consumer is lost.
-        """
-        welcome = producer.session.welcome
-        pool = welcome.pool if welcome else None
-        if pool is None or not self._slots.can_read(pool):
-            return False
-        asked = [self.submit(consumer, Probe(pool=pool)) for consumer in consumers]
-        while not all(pending.done for pending in asked):
-            self.wait(pending for pending in asked if not pending.done)
-        results = [pending.answer().reply.result for pending in asked]
-        return all(isinstance(result, Probed) and result.readable for result in results)
+    def can_read(self, pool: Pool) -> bool:
+        """Whether this process can read the slots of that pool."""
+        return self._slots.can_read(pool)
 
     def wait(self, pendings: Iterable[Pending]) -> list[Pending]:
         """Wait until at least one of these has ended; returns all that have.
@@ -171,7 +185,7 @@ class Client:
             done = [pending for pending in waiting if pending.done]
             if done:
                 return done
-            self._step(TICK_MS)
+            self.step()
         return []
 
     def call(
@@ -179,7 +193,7 @@ class Client:
         service: Service,
         call: Method,
         frames: Sequence[memoryview] = (),
-        ttl_s: float = DEFAULT_TTL_S,
+        ttl_s: float | None = None,
     ) -> Pending:
         """Send a request and wait for it."""
         pending = self.submit(service, call, frames, ttl_s)
@@ -189,9 +203,9 @@ class Client:
     def pump(self, duration_s: float = 0.0) -> None:
         """Keep all conversations going for a while without waiting for anything."""
         until = time.monotonic() + duration_s
-        self._step(0)
+        self.step(0)
         while time.monotonic() < until:
-            self._step(TICK_MS)
+            self.step()
 
     def await_pong(self, service: Service, timeout_s: float = 2.0) -> None:
         """Ask for a first sign of progress and wait for it.
@@ -208,7 +222,7 @@ class Client:
                 raise service.session.error
             if time.monotonic() > until:
                 raise DeadlineError(f"{service.session.endpoint} did not answer PING in time")
-            self._step(TICK_MS)
+            self.step()
 
     def disconnect(self, service: Service) -> None:
         """End one conversation; its requests end with `lost`."""
@@ -224,7 +238,8 @@ class Client:
             self.disconnect(service)
         self._context.term()
 
-    def _step(self, timeout_ms: int) -> None:
+    def step(self, timeout_ms: int = TICK_MS) -> None:
+        """Take what has come, send what must go, and let time pass in all conversations."""
         ready = dict(self._poller.poll(timeout_ms))
         now = time.monotonic()
         for service in self._services:

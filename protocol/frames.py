@@ -95,6 +95,7 @@ def decode(frames: Sequence[Buffer]) -> tuple[Message, list[memoryview]]:
         fields = msgpack.unpackb(first[PREFIX_BYTES:], ext_hook=_refuse_ext)
         message = msgspec.convert(fields, cls, builtin_types=(bytes,))
     except (ValueError, msgspec.ValidationError) as error:  # what msgpack and msgspec raise
-        raise ProtocolError(f"a malformed {cls.__name__}: {error}") from error
+        why = str(error) or type(error).__name__  # msgpack says nothing of nesting too deep
+        raise ProtocolError(f"a malformed {cls.__name__}: {why}") from error
     check_tensors(tensor_refs(message), [frame.nbytes for frame in rest])
     return message, rest

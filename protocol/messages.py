@@ -22,7 +22,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 import msgspec
 
 from protocol.latent import LatentSpace
-from protocol.tensors import Pool, TensorRef
+from protocol.tensors import Pool, Slot, TensorRef
 
 PROTOCOL_VERSION = 1
 
@@ -34,6 +34,8 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4_000)]
 Side = Annotated[int, msgspec.Meta(ge=0, le=4_096)]
+Preprocessing = Literal["legacy"] | msgspec.UnsetType
+Resizing = Literal["shortest-bilinear", "squash-bicubic", "squash-bilinear"] | msgspec.UnsetType
 
 
 class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,19 +46,33 @@ class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GeneratorInfo(_Wire, frozen=True, tag="generator", tag_field="role"):
-    """A generator: genomes of one of `spaces` in, pictures of `height` x `width` out."""
+    """A generator: genomes of one of `spaces` in, pictures of `height` x `width` out.
+
+    Attributes:
+        writes: it writes texts instead (`Write`); height and width are then 0.
+    """
 
     spaces: tuple[LatentSpace, ...]
     height: Side
     width: Side
+    writes: bool = False
 
 
 class ClipInfo(_Wire, frozen=True, tag="clip", tag_field="role"):
-    """A CLIP: texts or pictures of `image_size` squared in, vectors of `embedding_size` out."""
+    """A CLIP: texts or pictures of `image_size` squared in, vectors of `embedding_size` out.
+
+    Attributes:
+        image_size: side of the squares that it takes.
+        embedding_size: length of a vector.
+        context_tokens: most tokens of a text; the rest of longer ones is not seen.
+        resizing: how it wants pictures of other sizes made ready, always antialiased. Left out:
+            the shortest side to `image_size`, bicubic, and a centre crop; `squash` is both sides.
+    """
 
     image_size: Side
     embedding_size: Count
     context_tokens: Count
+    resizing: Resizing = msgspec.UNSET
 
 
 class DiscriminatorInfo(_Wire, frozen=True, tag="discriminator", tag_field="role"):
@@ -89,7 +105,8 @@ class ServiceInfo(_Wire, frozen=True):
         digest: `blake2b:` and 32 hex digits of the weights file.
         device: `cpu`, `cuda:0`, ...
         batch_rows: the fixed number of rows in which the model computes.
-        queue_rows: rows of one client that may wait; more are answered with `busy`.
+        queue_rows: a client's credit: rows that it may have outstanding. A client keeps to it;
+            what is too much all the same is answered with `busy`.
         about: what only this role says.
     """
 
@@ -114,9 +131,21 @@ class Describe(_Wire, frozen=True, tag="describe", tag_field="method"):
 
 
 class Probe(_Wire, frozen=True, tag="probe", tag_field="method"):
-    """Any role: can you read the slots of this pool? Answer: `Probed`, at once."""
+    """Any role: can you read the slots of this pool, or fetch them? Answer: `Probed`.
+
+    Attributes:
+        pool: as its owner announced it in WELCOME.
+        endpoint: where its owner listens, if slots may be fetched from there; else empty.
+    """
 
     pool: Pool
+    endpoint: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class Fetch(_Wire, frozen=True, tag="fetch", tag_field="method"):
+    """Any role with a pool: send me what this slot of yours holds. Answer: `Fetched`, at once."""
+
+    slot: Slot
 
 
 class Generate(_Wire, frozen=True, tag="generate", tag_field="method"):
@@ -127,12 +156,31 @@ class Generate(_Wire, frozen=True, tag="generate", tag_field="method"):
         genomes: (rows, size of the space) float32.
         truncation_psi: 1 draws as trained, towards 0 everything becomes the average picture.
         clip_size: also return the pictures resized to this square for CLIP; 0 for none.
+        resizing: how, as `ClipInfo` says.
     """
 
     space: Name
     genomes: TensorRef
     truncation_psi: Annotated[float, msgspec.Meta(ge=0, le=2)] = 1.0
     clip_size: Side = 0
+    resizing: Resizing = msgspec.UNSET
+
+
+class Write(_Wire, frozen=True, tag="write", tag_field="method"):
+    """Generator that writes: one text a genome. Answer: `Texts`.
+
+    Attributes:
+        space: name of the latent space that the genomes are of.
+        genomes: (rows, size of the space) float32.
+        temperature: 0 takes the likeliest token each time; above, tokens are drawn from the logits
+            divided by it.
+        seed: of that draw, which depends on it and on the row's own genome alone.
+    """
+
+    space: Name
+    genomes: TensorRef
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.0
+    seed: Count = 0
 
 
 class EmbedTexts(_Wire, frozen=True, tag="embed_texts", tag_field="method"):
@@ -142,9 +190,17 @@ class EmbedTexts(_Wire, frozen=True, tag="embed_texts", tag_field="method"):
 
 
 class EmbedImages(_Wire, frozen=True, tag="embed_images", tag_field="method"):
-    """CLIP: embed pictures (rows, image_size, image_size, 3) uint8. Answer: `Embeddings`."""
+    """CLIP: embed pictures (rows, image_size, image_size, 3) uint8. Answer: `Embeddings`.
+
+    Attributes:
+        images: the pictures, as CLIP's own preprocessing resized them.
+        preprocessing: left out, CLIP's mean and deviation are applied. `legacy` takes pictures of
+            any size and sees them as CLIP-GLaSS showed them to it: squashed to a square, bilinear
+            without antialiasing, values from 0 to 1 without mean and deviation.
+    """
 
     images: TensorRef
+    preprocessing: Preprocessing = msgspec.UNSET
 
 
 class Score(_Wire, frozen=True, tag="score", tag_field="method"):
@@ -153,7 +209,58 @@ class Score(_Wire, frozen=True, tag="score", tag_field="method"):
     images: TensorRef
 
 
-Method = Describe | Probe | Generate | EmbedTexts | EmbedImages | Score
+class SimilarityGradient(_Wire, frozen=True, tag="similarity_gradient", tag_field="method"):
+    """CLIP: how the similarity to a target changes with each pixel. Answer: `Gradients`.
+
+    Similarity is the dot product of a picture's embedding and the target.
+
+    Attributes:
+        images: (rows, image_size, image_size, 3) uint8; the gradient is taken at these levels.
+        target: (embedding_size,) float32, an embedding or a weighted sum of several.
+        preprocessing: as in `EmbedImages`; with `legacy`, pictures of any size.
+    """
+
+    images: TensorRef
+    target: TensorRef
+    preprocessing: Preprocessing = msgspec.UNSET
+
+
+class LatentGradient(_Wire, frozen=True, tag="latent_gradient", tag_field="method"):
+    """Generator: turn a gradient by pixels into one by genes. Answer: `Gradients`.
+
+    The generator draws the genomes again in float and takes its gradient there: rounding to
+    levels counts as the identity (straight-through), a level out of range as a constant.
+
+    Attributes:
+        space: as in `Generate`.
+        genomes: as in `Generate`.
+        gradients: (rows, height, width, 3) float32, of any number by the level, 0 to 255, of each
+            pixel; or (rows, clip_size, clip_size, 3), by those of the view for CLIP.
+        truncation_psi: as in `Generate`.
+        clip_size: as in `Generate`.
+        resizing: as in `Generate`.
+    """
+
+    space: Name
+    genomes: TensorRef
+    gradients: TensorRef
+    truncation_psi: Annotated[float, msgspec.Meta(ge=0, le=2)] = 1.0
+    clip_size: Side = 0
+    resizing: Resizing = msgspec.UNSET
+
+
+Method = (
+    Describe
+    | Probe
+    | Fetch
+    | Generate
+    | Write
+    | EmbedTexts
+    | EmbedImages
+    | Score
+    | SimilarityGradient
+    | LatentGradient
+)
 
 
 class Description(_Wire, frozen=True, tag="description", tag_field="result"):
@@ -163,9 +270,21 @@ class Description(_Wire, frozen=True, tag="description", tag_field="result"):
 
 
 class Probed(_Wire, frozen=True, tag="probed", tag_field="result"):
-    """Answer to `Probe`: whether references to slots of that pool may be sent here."""
+    """Answer to `Probe`: whether references to slots of that pool may be sent here.
+
+    Attributes:
+        readable: the pool lies in memory that this service can map.
+        reachable: it has greeted the pool's owner and can fetch from it.
+    """
 
     readable: bool
+    reachable: bool = False
+
+
+class Fetched(_Wire, frozen=True, tag="fetched", tag_field="result"):
+    """Answer to `Fetch`: the same tensor, as a frame."""
+
+    tensor: TensorRef
 
 
 class Pictures(_Wire, frozen=True, tag="pictures", tag_field="result"):
@@ -180,10 +299,23 @@ class Pictures(_Wire, frozen=True, tag="pictures", tag_field="result"):
     clip_images: TensorRef | None = None
 
 
+class Texts(_Wire, frozen=True, tag="texts", tag_field="result"):
+    """Answer to `Write`: (rows, 1024) uint8, UTF-8 filled up with zeros (`protocol.texts`)."""
+
+    texts: TensorRef
+
+
 class Embeddings(_Wire, frozen=True, tag="embeddings", tag_field="result"):
-    """Answer of CLIP: (rows, embedding_size) float32, each of length 1."""
+    """Answer of CLIP.
+
+    Attributes:
+        embeddings: (rows, embedding_size) float32, each of length 1.
+        cut: rows whose text had more tokens than CLIP sees, so that its end was cut off; left out
+            where there are none.
+    """
 
     embeddings: TensorRef
+    cut: tuple[Count, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Scores(_Wire, frozen=True, tag="scores", tag_field="result"):
@@ -195,7 +327,16 @@ class Scores(_Wire, frozen=True, tag="scores", tag_field="result"):
     logits: TensorRef
 
 
-Result = Description | Probed | Pictures | Embeddings | Scores
+class Gradients(_Wire, frozen=True, tag="gradients", tag_field="result"):
+    """Answer to `SimilarityGradient` and `LatentGradient`, float32.
+
+    By levels of pixels, shaped as the images; by genes, shaped as the genomes.
+    """
+
+    gradients: TensorRef
+
+
+Result = Description | Probed | Fetched | Pictures | Texts | Embeddings | Scores | Gradients
 
 
 # Messages.
@@ -287,6 +428,8 @@ class Pong(_Wire, frozen=True):
         batch_ms: median time of the last batches.
         batch_p95_ms: 95th percentile of the same.
         rows: rows answered in this life.
+        held: requests of this client that are queued or being computed. A client that waits for
+            more than that knows that some were lost on the way, and sends them again.
     """
 
     kind: ClassVar[int] = 7
@@ -298,6 +441,7 @@ class Pong(_Wire, frozen=True):
     batch_ms: float
     batch_p95_ms: float
     rows: Count
+    held: Count
 
 
 class Cancel(_Wire, frozen=True):
@@ -339,3 +483,16 @@ def tensor_refs(message: Message) -> list[TensorRef]:
         return []
     fields = (getattr(part, name) for name in part.__struct_fields__)
     return [value for value in fields if isinstance(value, TensorRef)]
+
+
+def rows_of(call: Method) -> int:
+    """How many rows a request wants computed: those of its first tensor, or its texts; else 0."""
+    if isinstance(call, Fetch):
+        return 0
+    for name in call.__struct_fields__:
+        value = getattr(call, name)
+        if isinstance(value, TensorRef):
+            return value.shape[0] if value.shape else 0
+        if isinstance(value, tuple):
+            return len(value)
+    return 0

@@ -5,8 +5,13 @@ argument, so every transition is tested without a clock, a thread or a network. 
 every request ends: with a reply, with the service's error, with its deadline, or with the loss of
 the service. A request is answered only by a message with its id, of the kind its method announces;
 whatever else a peer sends is counted and ignored.
+
+No more rows are outstanding than WELCOME granted; further requests wait here. What a cut connection
+swallowed is found out by PONG, which says how many requests the service holds: if it holds fewer
+than were sent before that PING, the session says HELLO and sends them again, with the same ids.
 """
 
+import math
 import secrets
 from collections import deque
 from collections.abc import Sequence
@@ -15,6 +20,7 @@ from dataclasses import dataclass, field
 from protocol.errors import (
     BusyError,
     DeadlineError,
+    DrainingError,
     GlasshouseError,
     ProtocolError,
     ServiceLostError,
@@ -32,8 +38,12 @@ from protocol.messages import (
     EmbedImages,
     EmbedTexts,
     ErrorMessage,
+    Fetch,
+    Fetched,
     Generate,
+    Gradients,
     Hello,
+    LatentGradient,
     Message,
     Method,
     Pictures,
@@ -49,23 +59,31 @@ from protocol.messages import (
     Score,
     Scores,
     ServiceInfo,
+    SimilarityGradient,
+    State,
+    Texts,
     Welcome,
+    Write,
+    rows_of,
 )
+from protocol.patience import PATIENCE, Patience
 from protocol.slots import SlotReader
 from protocol.tensors import Array, Slot, TensorRef, read_tensor
 
-PING_EVERY_S = 0.5
-SILENCE_S = 20.0  # a service answers PING while it computes, so silence this long is loss
-AWAY_S = 5.0  # who did not listen for so long cannot call the other side silent
-BUSY_RETRY_S = 0.05
+HUNG_BATCHES = 50  # a batch that takes so many times the usual counts as hung
+MEMORY = 0.7  # of the measured time of a row, at each new answer
 
 ANSWER: dict[type[Method], type[Result]] = {
     Describe: Description,
     Probe: Probed,
+    Fetch: Fetched,
     Generate: Pictures,
+    Write: Texts,
     EmbedTexts: Embeddings,
     EmbedImages: Embeddings,
     Score: Scores,
+    SimilarityGradient: Gradients,
+    LatentGradient: Gradients,
 }
 
 
@@ -90,11 +108,22 @@ class Answer:
 
 @dataclass(eq=False)
 class Pending:
-    """A request under way. `done` turns true exactly once; then `answer()` returns or raises."""
+    """A request under way. `done` turns true exactly once; then `answer()` returns or raises.
+
+    Attributes:
+        request: as it was asked.
+        message: its frames.
+        deadline: when it ends without an answer.
+        before_ping: nonce of the first PING that follows it; None until it is sent.
+        busy: how often the service had no room for it.
+        retry_at: when it is sent again after that; None unless it waits so.
+    """
 
     request: Request
-    frames: Sequence[memoryview]
+    message: list[Buffer]
     deadline: float
+    before_ping: int | None = None
+    busy: int = 0
     retry_at: float | None = None
     result: Answer | None = None
     error: GlasshouseError | None = None
@@ -103,6 +132,11 @@ class Pending:
     def done(self) -> bool:
         """Whether the answer or the error is there."""
         return self.result is not None or self.error is not None
+
+    @property
+    def rows(self) -> int:
+        """How many rows it asks for."""
+        return rows_of(self.request.call)
 
     def answer(self) -> Answer:
         """The answer.
@@ -125,40 +159,39 @@ class Session:
         endpoint: where the service listens, for messages to people.
         role: the role that the service must have.
         client: what this side calls itself.
+        patience: how long it waits for what.
         outbox: frames to send, oldest first; the shell takes them.
         welcome: who answered, once it has.
         pong: the newest sign of progress.
         error: why the conversation is over; None while it lasts.
         slots: reads pools on this host.
         strays: messages that answered nothing.
+        row_ms: measured time of a row; 0 before the first answer.
     """
 
     endpoint: str
     role: Role
     client: str
+    patience: Patience = PATIENCE
     outbox: deque[list[Buffer]] = field(default_factory=deque)
     welcome: Welcome | None = None
     pong: Pong | None = None
     error: GlasshouseError | None = None
     slots: SlotReader = field(default_factory=SlotReader)
     strays: int = 0
+    row_ms: float = 0.0
     _pending: dict[bytes, Pending] = field(default_factory=dict)
+    _draining: bool = False
     _heard_at: float = 0.0
     _ticked_at: float = 0.0
     _pinged_at: float = 0.0
+    _greeted_at: float = 0.0
     _nonce: int = 0
 
     def start(self, now: float) -> None:
         """Say HELLO."""
         self._heard_at = self._pinged_at = self._ticked_at = now
-        self._send(
-            Hello(
-                lowest_version=PROTOCOL_VERSION,
-                highest_version=PROTOCOL_VERSION,
-                role=self.role,
-                client=self.client,
-            )
-        )
+        self._greet(now)
 
     @property
     def info(self) -> ServiceInfo:
@@ -172,9 +205,27 @@ class Session:
         return self.welcome.info
 
     @property
+    def state(self) -> State:
+        """How the service is, judged by its own signs of progress."""
+        if self.error is not None:
+            return "lost"
+        if self.welcome is None:
+            return "starting"
+        if self._ticked_at - self._heard_at > self.patience.quiet_s or self._stuck:
+            return "hung"
+        if self._draining:
+            return "draining"
+        return self.pong.state if self.pong else "ready"
+
+    @property
     def outstanding(self) -> int:
         """Requests under way."""
         return len(self._pending)
+
+    @property
+    def rows(self) -> int:
+        """Rows under way."""
+        return sum(pending.rows for pending in self._pending.values())
 
     def submit(
         self,
@@ -201,13 +252,20 @@ class Session:
             slots=slots,
             interactive=interactive,
         )
-        pending = Pending(request, frames, deadline=now + ttl_s)
+        pending = Pending(request, encode(request, frames), deadline=now + ttl_s)
         if self.error is not None:
             pending.error = self.error
             return pending
-        self.outbox.append(encode(request, frames))
         self._pending[request.id] = pending
+        self._spend_credit()
         return pending
+
+    def cancel(self, pending: Pending) -> None:
+        """Nobody waits for this request any more; nothing happens if it has ended."""
+        if self._pending.pop(pending.request.id, None) is not None:
+            self._send(Cancel(id=pending.request.id))
+            pending.error = DeadlineError(f"the {self.role} at {self.endpoint} was not waited for")
+            self._spend_credit()
 
     def release(self, pending: Pending) -> None:
         """Give back the slots of an answer."""
@@ -226,13 +284,13 @@ class Session:
             return
         match message:
             case Welcome():
-                self.welcome = message
+                self._welcomed(message, now)
             case Reply():
                 self._replied(message, tensors)
             case ErrorMessage():
                 self._refused(message, now)
             case Pong():
-                self._progressed(message)
+                self._progressed(message, now)
             case Bye():
                 left = f"the {self.role} at {self.endpoint} left: {message.reason}"
                 self.fail(ServiceLostError(left))
@@ -240,27 +298,26 @@ class Session:
                 self.strays += 1
 
     def tick(self, now: float) -> None:
-        """Let time pass: retries, deadlines, pings, silence."""
+        """Let time pass: retries, deadlines, greetings, pings, silence."""
         for pending in list(self._pending.values()):
             if now >= pending.deadline:
                 self._expire(pending)
             elif pending.retry_at is not None and now >= pending.retry_at:
-                pending.retry_at = None
-                self.outbox.append(encode(pending.request, pending.frames))
-        if self.welcome is None or self.error is not None:
+                self._post(pending)
+        if self.error is not None:
             return
-        if now - self._ticked_at > AWAY_S:  # this side slept, computed or was suspended
+        if now - self._ticked_at > self.patience.quiet_s / 2:  # this side slept or computed
             self._heard_at = now
         self._ticked_at = now
-        if now - self._heard_at > SILENCE_S:
-            self.fail(
-                ServiceLostError(
-                    f"the {self.role} at {self.endpoint} has been silent for {SILENCE_S:.0f} s; "
-                    "look at its terminal or start it again"
-                )
-            )
-        elif now - self._pinged_at >= PING_EVERY_S:
-            self.ping(now)
+        if self.outbox:  # nobody takes what is there already
+            self._check_silence(now)
+        elif self.welcome is None:
+            if now - self._greeted_at >= self.patience.ping_s:
+                self._greet(now)
+        else:
+            self._check_silence(now)
+            if now - self._pinged_at >= self.patience.ping_s:
+                self.ping(now)
 
     def ping(self, now: float) -> None:
         """Ask for a sign of progress."""
@@ -288,20 +345,90 @@ class Session:
             self._pending.clear()
 
     def _send(self, message: Message) -> None:
-        self.outbox.append(encode(message))
+        if self.error is None:
+            self.outbox.append(encode(message))
+
+    def _sent(self, request_id: bytes) -> Pending | None:
+        """The request of that id, if the service can know of it."""
+        pending = self._pending.get(request_id)
+        return pending if pending and pending.before_ping is not None else None
+
+    def _greet(self, now: float) -> None:
+        self._greeted_at = now
+        self._send(
+            Hello(
+                lowest_version=PROTOCOL_VERSION,
+                highest_version=PROTOCOL_VERSION,
+                role=self.role,
+                client=self.client,
+            )
+        )
+
+    def _greet_again(self, now: float) -> None:
+        """Make up for what was lost on the way; the service knows what it has by the ids."""
+        if now - self._greeted_at < self.patience.ping_s:
+            return
+        self._greet(now)
+        for pending in self._pending.values():
+            if pending.before_ping is not None and pending.retry_at is None:
+                self._post(pending)
+
+    def _post(self, pending: Pending) -> None:
+        pending.retry_at = None
+        pending.before_ping = self._nonce + 1
+        self.outbox.append(pending.message)
+
+    def _spend_credit(self) -> None:
+        """Send what waits, in its order, as far as the granted rows reach.
+
+        A request that is larger than all credit goes when nothing else is outstanding. What a
+        person waits for has a credit of its own, as it has a queue of its own in the service.
+        """
+        if self.welcome is None:
+            return
+        for interactive in (False, True):
+            lane = [p for p in self._pending.values() if p.request.interactive == interactive]
+            spent = sum(pending.rows for pending in lane if pending.before_ping is not None)
+            for pending in lane:
+                if pending.before_ping is not None:
+                    continue
+                if spent and spent + pending.rows > self.welcome.info.queue_rows:
+                    break
+                spent += pending.rows
+                self._post(pending)
+
+    def _welcomed(self, welcome: Welcome, now: float) -> None:
+        if self.welcome is not None and welcome.incarnation != self.welcome.incarnation:
+            self._replaced()
+            return
+        self.welcome = welcome
+        self.ping(now)
+        self._spend_credit()
 
     def _replied(self, reply: Reply, tensors: list[memoryview]) -> None:
-        pending = self._pending.pop(reply.id, None)
+        pending = self._sent(reply.id)
         if pending is None:
             self.strays += 1
-        elif isinstance(reply.result, ANSWER[type(pending.request.call)]):
+            return
+        del self._pending[reply.id]
+        if isinstance(reply.result, ANSWER[type(pending.request.call)]):
             pending.result = Answer(reply, tensors, self.slots)
+            self._measure(pending.rows, reply.compute_ms)
         else:
             wanted = ANSWER[type(pending.request.call)].__name__
             pending.error = ProtocolError(
                 f"wanted {wanted} from the {self.role} at {self.endpoint}, but it answered "
                 f"{type(reply.result).__name__}"
             )
+        self._spend_credit()
+
+    def _measure(self, rows: int, compute_ms: float) -> None:
+        """What a row costs: batches have one fixed shape, however few rows they hold."""
+        if rows:
+            size = max(1, self.info.batch_rows)
+            row_ms = compute_ms / (math.ceil(rows / size) * size)
+            before = self.row_ms or row_ms
+            self.row_ms = MEMORY * before + (1 - MEMORY) * row_ms
 
     def _refused(self, message: ErrorMessage, now: float) -> None:
         error = from_wire(message.code, message.message)
@@ -311,29 +438,60 @@ class Session:
             else:
                 self.strays += 1
             return
-        pending = self._pending.get(message.id)
+        pending = self._sent(message.id)
         if pending is None:
             self.strays += 1
         elif isinstance(error, BusyError):
-            wait_s = max(message.retry_after_s, BUSY_RETRY_S)
-            pending.retry_at = now + wait_s * (0.5 + secrets.randbelow(1000) / 1000)
+            pending.busy += 1
+            pause_s = self.patience.pause_s(pending.busy, message.retry_after_s)
+            pending.retry_at = now + pause_s
+        elif isinstance(error, ServiceLostError):  # it does not know us: the connection was cut
+            self._greet_again(now)
         else:
+            self._draining |= isinstance(error, DrainingError)
             pending.error = error
             del self._pending[message.id]
+            self._spend_credit()
 
-    def _progressed(self, pong: Pong) -> None:
+    def _progressed(self, pong: Pong, now: float) -> None:
         if self.welcome is not None and pong.incarnation != self.welcome.incarnation:
+            self._replaced()
+        self.pong = pong
+        there = sum(
+            pending.before_ping is not None
+            and pending.before_ping <= pong.nonce
+            and pending.retry_at is None
+            for pending in self._pending.values()
+        )
+        if pong.held < there:
+            self._greet_again(now)
+
+    @property
+    def _stuck(self) -> bool:
+        """Whether the running batch takes far longer than this model's batches do."""
+        if self.pong is None:
+            return False
+        usual_s = self.pong.batch_ms / 1000
+        return self.pong.batch_age_s > max(self.patience.hung_s, HUNG_BATCHES * usual_s)
+
+    def _check_silence(self, now: float) -> None:
+        if self.welcome is not None and now - self._heard_at > self.patience.silence_s:
             self.fail(
                 ServiceLostError(
-                    f"the {self.role} at {self.endpoint} was replaced by another process; "
-                    "connect again"
+                    f"the {self.role} at {self.endpoint} has been silent for "
+                    f"{self.patience.silence_s:.0f} s; look at its terminal or start it again"
                 )
             )
-        self.pong = pong
+
+    def _replaced(self) -> None:
+        self.fail(
+            ServiceLostError(
+                f"the {self.role} at {self.endpoint} was replaced by another process; connect again"
+            )
+        )
 
     def _expire(self, pending: Pending) -> None:
-        del self._pending[pending.request.id]
-        self._send(Cancel(id=pending.request.id))
+        self.cancel(pending)
         pending.error = DeadlineError(
             f"the {self.role} at {self.endpoint} did not answer within "
             f"{pending.request.ttl_s:.0f} s; it may be overloaded or hung"

@@ -1,24 +1,22 @@
 """Slots: pixels that a process writes once and others on the host read where they lie.
 
-A producer owns one pool: a file `glasshouse-UID-NAME` of mode 0600 on tmpfs, mapped by everybody.
-Its slots are few, fixed and used again and again, because a fresh page costs twenty times a warm
-one. A slot is leased to a request with `put` and free again after `release` or its deadline; either
-raises its *reuse count*, so whoever still reads by the old reference finds out (`SlotView.intact`)
-and discards what it made of the pixels: the loss of a slot costs one request and no process.
+A producer owns one pool (`services/runtime/pool.py`): a file `glasshouse-UID-NAME` of mode 0600 on
+tmpfs, mapped by everybody. A slot of it is leased to a request, and its *reuse count* rises when
+the lease ends; so whoever still reads by the old reference finds out (`SlotView.intact`) and
+discards what it made of the pixels: the loss of a slot costs one request and no process.
 
 The owner holds a `flock` on the file for as long as it lives; `sweep` removes the files of those
 that are gone. Readers build the path from a checked name (hex digits), open only files of their own
-user, and map them read-only. Room is allocated before it is written, so a full or small `/dev/shm`
-gives `None` and never a SIGBUS; the caller sends frames then.
+user, and map them read-only. A slot for which the tmpfs had no room is not in the file; like those
+of a pool on another host it is fetched from its owner (`protocol/messages.py`, `Fetch`).
 
 `GLASSHOUSE_SHM` names another folder than `/dev/shm`, such as a tmpfs shared by containers.
 
 File, little endian: `"GHSLOTS1"`, token of 16 bytes, u32 slots, u32 zero, u64 slot_bytes, then for
-each slot u64 reuse count and u64 bytes allocated; from byte 4096 on the slots themselves.
+each slot u64 reuse count and u64 bytes in the file; from byte 4096 on the slots themselves.
 """
 
 import fcntl
-import math
 import mmap
 import os
 import secrets
@@ -32,16 +30,12 @@ from pathlib import Path
 import numpy as np
 
 from protocol.errors import SlotLostError
-from protocol.tensors import ITEM_BYTES, Array, Pool, Slot, TensorRef, TensorWriter, is_inline
+from protocol.tensors import Array, Pool, Slot, size_bytes
 
 MAGIC = b"GHSLOTS1"
 PAGE = 4096
-SLOTS = 16
-LEASE_S = 120.0
 MAX_MAPPED = 32
-_HEAD = struct.Struct("<8s16sIIQ")
-
-Holder = tuple[bytes, bytes]  # the peer that asked, the id of its request
+HEAD = struct.Struct("<8s16sIIQ")
 
 
 def pool_path(name: str) -> Path:
@@ -74,113 +68,6 @@ def sweep() -> list[Path]:
     return gone
 
 
-@dataclass
-class _Lease:
-    slot: int
-    until: float
-
-
-class SlotPool:
-    """The pool of one producer; all calls from one thread.
-
-    Args:
-        name: 16 hex digits, the incarnation of the service.
-        slot_bytes: most bytes of one tensor.
-        slots: how many tensors can be leased at a time.
-
-    Raises:
-        OSError: no such folder, or no room for even the header.
-    """
-
-    def __init__(self, name: str, slot_bytes: int, slots: int = SLOTS) -> None:
-        self.pool = Pool(name, secrets.token_bytes(16))
-        self._slot_bytes = -(-slot_bytes // PAGE) * PAGE
-        self._fd = _create(pool_path(name))
-        try:
-            os.ftruncate(self._fd, PAGE + slots * self._slot_bytes)
-            os.posix_fallocate(self._fd, 0, PAGE)
-            self._map = mmap.mmap(self._fd, 0)
-        except OSError:
-            remove(name)
-            os.close(self._fd)
-            raise
-        _HEAD.pack_into(self._map, 0, MAGIC, self.pool.token, slots, 0, self._slot_bytes)
-        self._table = _table(self._map, slots)
-        self._table[:, 0] = 1
-        self._bytes = np.frombuffer(self._map, np.uint8)
-        self._free = list(range(slots))[::-1]
-        self._leases: dict[Holder, list[_Lease]] = {}
-
-    @property
-    def leased(self) -> int:
-        """Slots in use."""
-        return sum(len(leases) for leases in self._leases.values())
-
-    def put(self, array: Array, holder: Holder, until: float) -> Slot | None:
-        """Copy `array` (C order) into a free slot leased until then; None if that cannot be."""
-        if not self._free or array.nbytes > self._slot_bytes:
-            return None
-        number = self._free.pop()  # the one used last, which is warm
-        start = PAGE + number * self._slot_bytes
-        if array.nbytes > self._table[number, 1] and not self._allocate(number, array.nbytes):
-            self._free.append(number)
-            return None
-        room = self._bytes[start : start + array.nbytes].view(array.dtype)
-        np.copyto(room.reshape(array.shape), array)
-        self._leases.setdefault(holder, []).append(_Lease(number, until))
-        return Slot(array.dtype.name, array.shape, self.pool.name, number, self._count(number))  # type: ignore[arg-type] # the writer checked the dtype
-
-    def release(self, holder: Holder) -> None:
-        """End the leases of one request."""
-        for lease in self._leases.pop(holder, ()):
-            self._table[lease.slot, 0] += 1
-            self._free.append(lease.slot)
-
-    def release_peer(self, peer: bytes) -> None:
-        """End the leases of all requests of one peer."""
-        for holder in [holder for holder in self._leases if holder[0] == peer]:
-            self.release(holder)
-
-    def expire(self, now: float) -> None:
-        """End the leases whose deadline has passed."""
-        for holder, leases in list(self._leases.items()):
-            if leases[0].until <= now:
-                self.release(holder)
-
-    def close(self) -> None:
-        """Remove the file; what readers have mapped stays readable to them."""
-        remove(self.pool.name)
-        os.close(self._fd)
-
-    def _count(self, number: int) -> int:
-        return int(self._table[number, 0])
-
-    def _allocate(self, number: int, size: int) -> bool:
-        size = -(-size // PAGE) * PAGE
-        try:
-            os.posix_fallocate(self._fd, PAGE + number * self._slot_bytes, size)
-        except OSError:  # /dev/shm is full
-            return False
-        self._table[number, 1] = size
-        return True
-
-
-class SlotWriter(TensorWriter):
-    """A tensor writer that puts what is large into slots while there are any."""
-
-    def __init__(self, pool: SlotPool, holder: Holder, until: float) -> None:
-        super().__init__()
-        self._pool, self._holder, self._until = pool, holder, until
-
-    def add(self, array: Array) -> TensorRef:
-        """A slot, or what the plain writer gives for small arrays and without a free slot."""
-        if not is_inline(array):
-            slot = self._pool.put(np.ascontiguousarray(array), self._holder, self._until)
-            if slot is not None:
-                return slot
-        return super().add(array)
-
-
 @dataclass(frozen=True)
 class SlotView:
     """Pixels where they lie.
@@ -207,7 +94,7 @@ class SlotReader:
     def can_read(self, pool: Pool) -> bool:
         """Whether this process can see that pool: the token in the file is the one announced."""
         try:
-            _, token, _, _, _ = _HEAD.unpack_from(self._map(pool.name))
+            _, token, _, _, _ = HEAD.unpack_from(self._map(pool.name))
         except SlotLostError:
             return False
         return secrets.compare_digest(token, pool.token)
@@ -219,10 +106,11 @@ class SlotReader:
             SlotLostError: the pool or the slot is no more, or never was.
         """
         mapped = self._map(ref.pool)
-        _, _, slots, _, slot_bytes = _HEAD.unpack_from(mapped)
-        size = math.prod(ref.shape) * ITEM_BYTES[ref.dtype]
-        table = _table(mapped, slots)
-        if not (ref.slot < slots and size <= int(table[ref.slot, 1]) <= slot_bytes):
+        _, _, slots, _, slot_bytes = HEAD.unpack_from(mapped)
+        size = size_bytes(ref)
+        table = slot_table(mapped, slots)
+        found = ref.slot < slots and size <= int(table[ref.slot, 1]) <= slot_bytes
+        if not (found and ref.shared):
             raise SlotLostError(f"slot {ref.slot} of pool {ref.pool} does not hold such a tensor")
         count = table[ref.slot, :1]
         start = PAGE + ref.slot * slot_bytes
@@ -264,19 +152,9 @@ def _reused(ref: Slot) -> SlotLostError:
     )
 
 
-def _table(mapped: mmap.mmap, slots: int) -> Array:
-    """(slots, 2) uint64: reuse count, bytes allocated."""
-    return np.frombuffer(mapped, "<u8", 2 * slots, _HEAD.size).reshape(slots, 2)
-
-
-def _create(path: Path) -> int:
-    """A new locked file; a sweep that comes between making and locking it is noticed."""
-    while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        if os.fstat(fd).st_nlink:
-            return fd
-        os.close(fd)
+def slot_table(mapped: mmap.mmap | bytearray, slots: int) -> Array:
+    """(slots, 2) uint64: reuse count, bytes in the file."""
+    return np.frombuffer(mapped, "<u8", 2 * slots, HEAD.size).reshape(slots, 2)
 
 
 def _open(name: str) -> mmap.mmap:
@@ -288,8 +166,8 @@ def _open(name: str) -> mmap.mmap:
         raise SlotLostError(f"the pool {name} cannot be read on this host: {error}") from error
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise SlotLostError(f"the pool {name} is not a private file of this user")
-    magic, _, slots, _, slot_bytes = _HEAD.unpack_from(mapped)
-    fits = _HEAD.size + 16 * slots <= PAGE and PAGE + slots * slot_bytes <= found.st_size
+    magic, _, slots, _, slot_bytes = HEAD.unpack_from(mapped)
+    fits = HEAD.size + 16 * slots <= PAGE and PAGE + slots * slot_bytes <= found.st_size
     if magic != MAGIC or not fits:
         raise SlotLostError(f"the file of pool {name} is not a pool")
     return mapped

@@ -42,9 +42,10 @@ PoolName = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]
 
 
 class Slot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="slot", tag_field="at"):
-    """A tensor whose bytes lie in slot number `slot` of a pool on the reader's host.
+    """A tensor whose bytes lie in slot number `slot` of a producer's pool.
 
-    `count` is the slot's reuse count: with another one in the pool, these bytes are gone.
+    `count` is the slot's reuse count: with another one in the pool, these bytes are gone. `shared`
+    is false where the tmpfs had no room for them, so that they have to be fetched.
     """
 
     dtype: DType
@@ -52,6 +53,7 @@ class Slot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="slot", 
     pool: PoolName
     slot: Annotated[int, msgspec.Meta(ge=0, lt=256)]
     count: Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+    shared: bool = True
 
 
 class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,6 +64,11 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 TensorRef = Inline | Frame | Slot
+
+
+def size_bytes(ref: TensorRef) -> int:
+    """The bytes of a tensor, by its shape and dtype."""
+    return math.prod(ref.shape) * ITEM_BYTES[ref.dtype]
 
 
 def is_inline(array: Array) -> bool:
@@ -119,7 +126,7 @@ def check_tensors(refs: Sequence[TensorRef], frame_bytes: Sequence[int]) -> None
             found = frame_bytes[ref.index]
         else:
             found = len(ref.data)
-        wanted = math.prod(ref.shape) * ITEM_BYTES[ref.dtype]
+        wanted = size_bytes(ref)
         if wanted != found:
             raise ProtocolError(
                 f"a {ref.dtype} tensor of shape {list(ref.shape)} needs {wanted} bytes, "

@@ -35,10 +35,13 @@ slots = st.builds(
     pool_names,
     st.integers(0, 255),
     st.integers(1, 2**62),
+    st.booleans(),
 )
 sides = st.integers(0, 4096)
 abouts = st.one_of(
-    st.builds(m.GeneratorInfo, st.lists(spaces, max_size=2).map(tuple), sides, sides),
+    st.builds(
+        m.GeneratorInfo, st.lists(spaces, max_size=2).map(tuple), sides, sides, st.booleans()
+    ),
     st.builds(m.ClipInfo, sides, counts, counts),
     st.builds(m.DiscriminatorInfo, sides, sides),
 )
@@ -58,19 +61,39 @@ def messages_with_frames(draw: st.DrawFn) -> tuple[m.Message, list[memoryview]]:
             st.floats(0, 2),
             sides,
         ),
+        st.builds(
+            lambda a, space, temperature: m.Write(space, writer.add(a), temperature),
+            tensors,
+            names,
+            st.floats(0, 10),
+        ),
         st.builds(m.EmbedTexts, st.lists(names, min_size=1, max_size=5).map(tuple)),
         st.builds(lambda a: m.EmbedImages(writer.add(a)), tensors),
         st.builds(lambda a: m.Score(writer.add(a)), tensors),
         st.builds(m.Score, slots),
-        st.builds(m.Probe, pools),
+        st.builds(m.EmbedImages, slots, st.sampled_from(["legacy"])),
+        st.builds(
+            lambda a, b: m.SimilarityGradient(writer.add(a), writer.add(b)), tensors, tensors
+        ),
+        st.builds(
+            lambda a, b, space: m.LatentGradient(space, writer.add(a), writer.add(b)),
+            tensors,
+            tensors,
+            names,
+        ),
+        st.builds(m.Probe, pools, names),
+        st.builds(m.Fetch, slots),
     )
     result = st.one_of(
         st.builds(m.Description, infos),
         st.builds(lambda a, b: m.Pictures(writer.add(a), writer.add(b)), tensors, tensors),
+        st.builds(lambda a: m.Texts(writer.add(a)), tensors),
         st.builds(lambda a: m.Embeddings(writer.add(a)), tensors),
         st.builds(lambda a: m.Scores(writer.add(a)), tensors),
         st.builds(m.Pictures, slots, slots | st.none()),
-        st.builds(m.Probed, st.booleans()),
+        st.builds(lambda a: m.Gradients(writer.add(a)), tensors),
+        st.builds(m.Probed, st.booleans(), st.booleans()),
+        st.builds(lambda a: m.Fetched(writer.add(a)), tensors),
     )
     message = draw(
         st.one_of(
@@ -91,6 +114,7 @@ def messages_with_frames(draw: st.DrawFn) -> tuple[m.Message, list[memoryview]]:
                 durations,
                 durations,
                 durations,
+                counts,
                 counts,
             ),
             st.builds(m.Cancel, ids),

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +16,10 @@ CLIP = Registration("clip", "mini-clip", "blake2b:00", "cpu", owned=False)
 
 
 @pytest.fixture(autouse=True)
-def runtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return runtime_dir()
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gh-") as base:  # a short name: it holds sockets
+        monkeypatch.setenv("XDG_RUNTIME_DIR", base)
+        yield runtime_dir()
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ from protocol.messages import (
     ServiceInfo,
     Welcome,
 )
-from protocol.session import PING_EVERY_S, SILENCE_S, Pending, Session
+from protocol.patience import PATIENCE
+from protocol.session import Pending, Session
 from protocol.tensors import TensorWriter
 
 INFO = ServiceInfo("mini-clip", "blake2b:0", "cpu", 16, 64, ClipInfo(64, 4, 24))
@@ -51,8 +52,25 @@ def reply(request_id: bytes, value: float = 1.0) -> list[bytes | memoryview]:
     return encode(Reply(request_id, "blake2b:0", 1.0, 2.0, result), writer.frames)
 
 
-def pong(incarnation: str = "one") -> list[bytes | memoryview]:
-    return encode(Pong(1, incarnation, "busy", 3, 0.5, 10.0, 12.0, 99))
+def pong(
+    incarnation: str = "one", nonce: int = 1, held: int = 9, age_s: float = 0.5
+) -> list[bytes | memoryview]:
+    return encode(Pong(nonce, incarnation, "busy", 3, age_s, 10.0, 12.0, 99, held))
+
+
+def requests(session: Session) -> list[bytes]:
+    """Ids of the requests that were sent since; the outbox is then empty."""
+    found = [message.id for message in sent(session) if isinstance(message, Request)]
+    session.outbox.clear()
+    return found
+
+
+def busy(request_id: bytes, after_s: float = 0.1) -> list[bytes | memoryview]:
+    return encode(ErrorMessage(request_id, "busy", True, "full", after_s))
+
+
+def texts(rows: int) -> EmbedTexts:
+    return EmbedTexts(texts=("a car",) * rows)
 
 
 def sent(session: Session) -> list[object]:
@@ -119,18 +137,109 @@ def test_errors_keep_their_class() -> None:
 
 def test_busy_is_asked_again_until_the_deadline() -> None:
     session = greeted()
-    pending = session.submit(TEXT, (), 1.0, 5.0)
-    session.outbox.clear()
-    busy = ErrorMessage(pending.request.id, "busy", True, "full", 0.1)
-    session.receive(encode(busy), 1.1)
-    session.tick(1.11)
-    assert not [m for m in sent(session) if isinstance(m, Request)]
-    session.tick(1.5)
-    assert [m for m in sent(session) if isinstance(m, Request)] == [pending.request]
-    session.receive(encode(busy), 1.6)
-    session.tick(6.1)
-    with pytest.raises(DeadlineError, match="within 5 s"):
+    pending = session.submit(TEXT, (), 1.0, 50.0)
+    assert requests(session) == [pending.request.id]
+    for second in range(2, 12):
+        session.receive(busy(pending.request.id), second)
+        assert pending.retry_at is not None
+        session.tick(pending.retry_at)
+        assert requests(session) == [pending.request.id]
+    session.receive(busy(pending.request.id, 60.0), 50.5)
+    session.tick(51.0)
+    with pytest.raises(DeadlineError, match="within 50 s"):
         pending.answer()
+
+
+def test_pauses_have_full_jitter_and_grow_to_a_bound() -> None:
+    for attempt in (1, 3, 99):
+        longest = min(PATIENCE.most_retry_s, PATIENCE.retry_s * 2**attempt)
+        pauses = [PATIENCE.pause_s(attempt) for _ in range(300)]
+        assert min(pauses) < 0.1 * longest
+        assert 0.9 * longest < max(pauses) <= longest
+    assert max(PATIENCE.pause_s(9, 30.0) for _ in range(100)) > PATIENCE.most_retry_s
+
+
+def test_no_more_rows_are_outstanding_than_the_credit() -> None:
+    session = greeted()  # to 64 rows
+    first, second, third = (session.submit(texts(30), (), 1.0, 50.0) for _ in range(3))
+    assert requests(session) == [first.request.id, second.request.id]
+    person = session.submit(texts(2), (), 1.0, 50.0, interactive=True)
+    assert requests(session) == [person.request.id]  # whoever waits has a queue of its own
+    session.receive(busy(first.request.id), 1.1)
+    assert requests(session) == []
+    session.receive(reply(second.request.id), 1.2)
+    assert requests(session) == [third.request.id]
+    large = session.submit(texts(200), (), 1.3, 50.0)
+    session.receive(reply(first.request.id), 1.4)
+    assert requests(session) == []
+    session.cancel(third)
+    assert requests(session) == [large.request.id]  # alone, since it can never be less
+    assert session.rows == 202
+
+
+def test_what_was_lost_on_the_way_is_sent_again_with_its_id() -> None:
+    session = greeted()
+    first, second = (session.submit(TEXT, (), 1.0, 50.0) for _ in range(2))
+    session.ping(1.0)
+    late = session.submit(TEXT, (), 1.1, 50.0)
+    session.outbox.clear()
+    session.receive(pong(nonce=2, held=2), 1.2)
+    assert requests(session) == []  # the third was sent after that PING
+    session.receive(reply(first.request.id), 1.3)
+    session.receive(pong(nonce=2, held=1), 1.3)
+    assert requests(session) == []
+    session.receive(pong(nonce=2, held=0), 1.4)
+    hello, *again = sent(session)
+    assert isinstance(hello, Hello)
+    assert again == [second.request, late.request]
+    session.outbox.clear()
+    session.receive(pong(nonce=2, held=0), 1.5)
+    assert requests(session) == []  # those were sent after it
+
+
+def test_a_service_that_does_not_know_us_is_greeted_again() -> None:
+    session = greeted()
+    pending = session.submit(TEXT, (), 1.0, 50.0)
+    session.outbox.clear()
+    session.receive(encode(ErrorMessage(pending.request.id, "lost", False, "HELLO first")), 1.1)
+    hello, again = sent(session)
+    assert isinstance(hello, Hello)
+    assert again == pending.request
+    session.receive(encode(Welcome(version=1, incarnation="two", info=INFO)), 1.2)
+    with pytest.raises(ServiceLostError, match="replaced"):
+        pending.answer()
+
+
+def test_states() -> None:
+    session = Session("ipc:///s", "clip", "test")
+    session.start(0.0)
+    assert session.state == "starting"
+    session.tick(0.1)
+    session.outbox.clear()
+    session.tick(PATIENCE.ping_s)
+    assert isinstance(sent(session)[0], Hello)  # the first may have been dropped
+    session = greeted()
+    assert session.state == "ready"
+    session.receive(pong(), 1.0)
+    session.tick(1.0)
+    assert session.state == "busy"
+    session.receive(pong(age_s=PATIENCE.hung_s + 1), 1.5)
+    assert session.state == "hung"  # its batches take 10 ms
+    session.receive(pong(), 2.0)
+    assert session.state == "busy"
+    for tenth in range(20, 21 + int(10 * PATIENCE.quiet_s)):
+        session.outbox.clear()
+        session.tick(tenth / 10)
+    assert session.state == "busy"
+    session.tick(6.5)
+    assert session.state == "hung"
+    session.receive(pong(), 6.6)
+    assert session.state == "busy"
+    pending = session.submit(TEXT, (), 6.6, 50.0)
+    session.receive(encode(ErrorMessage(pending.request.id, "draining", True, "leaving")), 6.7)
+    assert session.state == "draining"
+    session.fail(ServiceLostError("gone"))
+    assert session.state == "lost"
 
 
 def test_a_deadline_cancels() -> None:
@@ -147,10 +256,11 @@ def test_a_deadline_cancels() -> None:
 def test_silence_is_loss_and_busy_is_not() -> None:
     session = greeted()
     pending = session.submit(TEXT, (), 1.0, 1000.0)
-    session.tick(PING_EVERY_S + 1)
+    session.outbox.clear()
+    session.tick(PATIENCE.ping_s + 1)
     assert any(isinstance(message, Ping) for message in sent(session))
     for second in range(2, 42):
-        if second == SILENCE_S:
+        if second == PATIENCE.silence_s:
             session.receive(pong(), second)
         assert not pending.done
         session.tick(second)
@@ -162,14 +272,16 @@ def test_who_was_away_does_not_call_the_other_side_silent() -> None:
     """Loading models, a long replay, a suspended laptop: nobody asked, so nobody answered."""
     session = greeted()
     pending = session.submit(TEXT, (), 1.0, 9000.0)
+    session.outbox.clear()
     session.tick(2.0)
+    session.outbox.clear()
     session.tick(600.0)
     assert session.error is None
     assert any(isinstance(message, Ping) for message in sent(session))
-    for second in range(601, 600 + int(SILENCE_S)):
+    for second in range(601, 600 + int(PATIENCE.silence_s)):
         session.tick(second)
     assert not pending.done
-    session.tick(600.0 + SILENCE_S + 1)
+    session.tick(600.0 + PATIENCE.silence_s + 1)
     assert isinstance(pending.error, ServiceLostError)
 
 
@@ -199,9 +311,9 @@ class SessionMachine(RuleBasedStateMachine):
         self.pendings: list[Pending] = []
         self.ended: dict[bytes, object] = {}
 
-    @rule(ttl=st.floats(0.5, 50))
-    def submit(self, ttl: float) -> None:
-        self.pendings.append(self.session.submit(TEXT, (), self.now, ttl))
+    @rule(ttl=st.floats(0.5, 50), rows=st.integers(1, 40))
+    def submit(self, ttl: float, rows: int) -> None:
+        self.pendings.append(self.session.submit(texts(rows), (), self.now, ttl))
 
     @rule(step=st.floats(0, 8))
     def pass_time(self, step: float) -> None:
@@ -209,21 +321,26 @@ class SessionMachine(RuleBasedStateMachine):
         self.session.tick(self.now)
 
     @precondition(lambda self: self.pendings)
-    @rule(data=st.data(), code=st.sampled_from(["reply", "busy", "bad_request", "model_failed"]))
+    @rule(data=st.data(), code=st.sampled_from(["reply", "busy", "bad_request", "lost"]))
     def answer(self, data: st.DataObject, code: str) -> None:
-        pending = data.draw(st.sampled_from(self.pendings))
+        pending = self.pendings[data.draw(st.integers(0, len(self.pendings) - 1))]
         message = reply(pending.request.id)
         if code != "reply":
             message = encode(ErrorMessage(pending.request.id, code, True, "no", 0.1))
         self.session.receive(message, self.now)
 
+    @precondition(lambda self: self.pendings)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        self.session.cancel(self.pendings[data.draw(st.integers(0, len(self.pendings) - 1))])
+
     @rule(frames=st.lists(st.binary(max_size=40), max_size=3))
     def noise(self, frames: list[bytes]) -> None:
         self.session.receive(frames, self.now)
 
-    @rule()
-    def sign_of_life(self) -> None:
-        self.session.receive(pong(), self.now)
+    @rule(held=st.integers(0, 9), nonce=st.integers(1, 20))
+    def sign_of_life(self, held: int, nonce: int) -> None:
+        self.session.receive(pong(held=held, nonce=nonce), self.now)
 
     @rule()
     def lose(self) -> None:
@@ -238,6 +355,11 @@ class SessionMachine(RuleBasedStateMachine):
                 assert self.ended.setdefault(pending.request.id, end) is end
         under_way = [pending for pending in self.pendings if not pending.done]
         assert self.session.outstanding == len(under_way)
+
+    @invariant()
+    def credit_is_kept(self) -> None:
+        rows = [p.rows for p in self.pendings if not p.done and p.before_ping is not None]
+        assert sum(rows) <= INFO.queue_rows
 
     def teardown(self) -> None:
         self.session.tick(self.now + 60)

@@ -14,8 +14,9 @@ from protocol import slots
 from protocol.errors import ProtocolError, SlotLostError
 from protocol.frames import decode, encode
 from protocol.messages import Request, Score
-from protocol.slots import SlotPool, SlotReader, SlotWriter, pool_path
+from protocol.slots import SlotReader, pool_path
 from protocol.tensors import Array, Frame, Inline, Pool, Slot
+from services.runtime.pool import SlotPool, SlotWriter
 
 NAME = "0123456789abcdef"
 HOLDER = (b"peer", b"request")
@@ -106,32 +107,60 @@ def test_leases_end_by_deadline_by_peer_and_by_request(pool: SlotPool) -> None:
     pool.close()
 
 
-def test_what_cannot_have_a_slot_goes_as_a_frame(
-    pool: SlotPool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_cannot_have_a_slot_goes_as_a_frame(pool: SlotPool) -> None:
     writer = SlotWriter(pool, HOLDER, 9.0)
     assert isinstance(writer.add(np.zeros(9, np.uint8)), Inline)
     assert isinstance(writer.add(np.zeros(30_000, np.uint8)), Frame)  # larger than a slot
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    assert isinstance(writer.add(pictures()), Frame)
-    assert pool.leased == 0
-    monkeypatch.undo()
+    for _ in range(3):
+        assert isinstance(writer.add(pictures()), Slot)
+    assert isinstance(writer.add(pictures()), Frame)  # all are leased
     assert len(writer.frames) == 2
     pool.close()
 
 
-def test_a_pool_without_room_leaves_no_file(shm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
+def test_what_finds_no_room_is_kept_by_the_owner(
+    pool: SlotPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(OSError, match="No space"):
-        SlotPool(NAME, 4096)
+    ref = put(pool, pictures())
+    assert not ref.shared
+    with pytest.raises(SlotLostError):
+        SlotReader().view(ref)
+    np.testing.assert_array_equal(pool.read(ref), pictures())
+    monkeypatch.undo()
+    with pytest.raises(SlotLostError):  # also when somebody claims that it is in the file
+        SlotReader().view(Slot("uint8", ref.shape, NAME, ref.slot, ref.count))
+    pool.release(HOLDER)
+    with pytest.raises(SlotLostError):
+        pool.read(ref)
+    assert put(pool, pictures(1)).shared
+    pool.close()
+
+
+def test_an_owner_reads_only_what_is_leased_by_that_very_reference(pool: SlotPool) -> None:
+    ref = put(pool, pictures())
+    fields = {name: getattr(ref, name) for name in ref.__struct_fields__}
+    for change in ({"count": 9}, {"slot": 1}, {"shape": (4,)}, {"dtype": "int64"}):
+        with pytest.raises(SlotLostError, match="not leased"):
+            pool.read(Slot(**{**fields, **change}))
+    np.testing.assert_array_equal(pool.read(ref), pictures())
+    pool.close()
+
+
+@pytest.mark.parametrize("call", ["posix_fallocate", "ftruncate"])
+def test_a_pool_without_room_leaves_no_file(
+    shm: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr(os, call, full)
+    pool = SlotPool(NAME, 20_000)
     assert list(shm.iterdir()) == []
+    assert not SlotReader().can_read(pool.pool)
+    np.testing.assert_array_equal(pool.read(put(pool, pictures())), pictures())
+    pool.close()
 
 
 def test_the_probe_compares_the_token(pool: SlotPool) -> None:
@@ -180,7 +209,7 @@ def test_the_pool_of_a_killed_owner_is_swept_and_of_a_living_one_is_not(
 ) -> None:
     script = """
 import numpy as np
-from protocol.slots import SlotPool
+from services.runtime.pool import SlotPool
 pool = SlotPool("f" * 16, 20_000)
 ref = pool.put(np.full(5000, 7, np.uint8), (b"", b""), 9.0)
 print(ref.slot, ref.count, flush=True)
