@@ -17,35 +17,39 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ensemble import bundled_ensemble
+from benchmarks.services import running_ensemble
 from orchestrator.evaluation.evaluator import Evaluator, Float32
 from orchestrator.evaluation.setup import find_space
 from orchestrator.search import sample
 from orchestrator.settings import RunSettings
-from protocol.messages import Role
+from protocol.messages import ClipInfo, Role
 from services.catalogue import find_model
+from services.clip.role import Looking
+from services.generator.role import Drawing
 from services.loading import load_role
 from services.runtime.worker import pad
 
-NAMES: dict[Role, str] = {
-    "generator": "mini-car",
-    "clip": "mini-clip",
-    "discriminator": "mini-car-discriminator",
-}
 
-
-def one_process() -> Callable[[Float32], None]:
-    """A generation in this process."""
+def one_process(settings: RunSettings) -> Callable[[Float32], None]:
+    """A generation in this process, with the models and views of the services."""
     torch.set_num_threads(os.cpu_count() or 1)
-    roles = {role: load_role(find_model(name, role), "cpu") for role, name in NAMES.items()}
+    names: dict[Role, str] = {
+        "generator": settings.generator,
+        "clip": settings.clip,
+        "discriminator": settings.discriminator,
+    }
+    roles = {role: load_role(find_model(name, role), "cpu") for role, name in names.items()}
     size = roles["generator"].info.batch_rows
+    about = roles["clip"].info.about
+    clip_size = about.image_size if isinstance(about, ClipInfo) else 0
 
     def generation(genomes: Float32) -> None:
         for start in range(0, len(genomes), size):
             rows = pad(genomes[start : start + size], size)
-            images = roles["generator"].compute(("z", 1.0, 0), rows)[0]
-            roles["clip"].compute("images", images)
-            roles["discriminator"].compute("score", images)
+            pictures, *views = roles["generator"].compute(Drawing("z", 1.0, clip_size), rows)
+            seen = views[0] if views else pictures
+            roles["clip"].compute(Looking(seen.shape[1:]), seen)
+            roles["discriminator"].compute("score", pictures)
 
     return generation
 
@@ -57,10 +61,10 @@ def timed(generation: Callable[[Float32], object], genomes: Float32) -> float:
     return time.perf_counter() - started
 
 
-def main(rows: int = 256, repeats: int = 7) -> None:
+def compare(settings: RunSettings, rows: int, repeats: int) -> None:
     """Print the table."""
-    alone = one_process()
-    with bundled_ensemble(RunSettings("")) as (client, ensemble):
+    alone = one_process(settings)
+    with running_ensemble(settings) as (client, ensemble):
         about = ensemble.clip.info.about
         space = find_space(ensemble, "z")
         nobody = np.zeros(getattr(about, "embedding_size", 1), np.float32)
@@ -82,6 +86,11 @@ def main(rows: int = 256, repeats: int = 7) -> None:
             f"{min(values):.2f} to {max(values):.2f}",
         )
     Console().print(table)
+
+
+def main(rows: int = 256, repeats: int = 7) -> None:
+    """The bundled models."""
+    compare(RunSettings(""), rows, repeats)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 
 from protocol import slots
 from protocol.client import Client, Service
-from protocol.errors import UnreachableError
+from protocol.errors import BadRequestError, UnreachableError
 from protocol.latent import LatentSpace, Segment
 from protocol.messages import (
     ClipInfo,
@@ -30,7 +30,7 @@ from protocol.tensors import Array, TensorWriter
 from services.runtime.role import Options, ReadTensor, Role, Rows
 from services.runtime.server import Server
 
-SPACE = LatentSpace("z", (Segment("z", "real", 16, -9.0, 9.0, "normal"),))
+SPACE = LatentSpace("z", (Segment("z", "real", 3, 0.0, 255.0, "uniform"),))
 
 
 class Drawing(Role):
@@ -46,10 +46,10 @@ class Drawing(Role):
         return self._pictures.nbytes
 
     def prepare(self, call: Method, read: ReadTensor) -> Rows:
-        """Genomes."""
+        """Genomes, and the size of CLIP's view."""
         if not isinstance(call, Generate):
-            raise TypeError(call)
-        return Rows("draw", read(call.genomes))
+            raise BadRequestError("this generator only draws")
+        return Rows(call.clip_size, read(call.genomes))
 
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
         """The same pictures every time."""
@@ -57,9 +57,9 @@ class Drawing(Role):
         return (self._pictures,)
 
     def result(self, options: Options, outputs: tuple[Array, ...], writer: TensorWriter) -> Result:
-        """Pictures."""
+        """Pictures, and CLIP's view if there is one."""
         del options
-        return Pictures(images=writer.add(outputs[0]))
+        return Pictures(*(writer.add(output) for output in outputs))
 
     def warm_up(self) -> None:
         """Nothing to warm."""
@@ -68,14 +68,14 @@ class Drawing(Role):
 class Seeing(Role):
     """A clip that takes `batch_ms` for a batch and embeds a picture as its first pixels."""
 
-    def __init__(self, rows: int, side: int, batch_ms: float = 0.0) -> None:
-        self.info = info(rows, ClipInfo(side, 8, 8))
+    def __init__(self, rows: int, side: int, batch_ms: float = 0.0, size: int = 8) -> None:
+        self.info = info(rows, ClipInfo(side, size, 8))
         self._batch_s = batch_ms / 1000
 
     def prepare(self, call: Method, read: ReadTensor) -> Rows:
         """Pictures."""
         if not isinstance(call, EmbedImages):
-            raise TypeError(call)
+            raise BadRequestError("this clip only looks at pictures")
         return Rows("see", read(call.images))
 
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:

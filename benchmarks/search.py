@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ensemble import bundled_ensemble
+from benchmarks.services import running_ensemble
 from orchestrator.evaluation.evaluator import (
     Ensemble,
     Evaluator,
@@ -77,7 +77,7 @@ class Grown:
 
 def grow(client: Client, ensemble: Ensemble, settings: RunSettings, space: LatentSpace) -> Grown:
     """Run one search through the services."""
-    target = embed_text(client, ensemble.clip, settings.prompt)
+    target = embed_text(ensemble.clip, settings.prompt)
     evaluator = Evaluator(client, ensemble, target, space.name)
     algorithm = make_algorithm(
         settings.algorithm,
@@ -101,7 +101,7 @@ def random_embeddings(
     client: Client, ensemble: Ensemble, space: LatentSpace, rows: int, seed: int
 ) -> Float32:
     """(rows, d) float32: what as many random latents look like to clip."""
-    anything = embed_text(client, ensemble.clip, PROMPTS[0])
+    anything = embed_text(ensemble.clip, PROMPTS[0])
     genomes = sample(space, rows, np.random.default_rng([seed, rows]))
     evaluator = Evaluator(client, ensemble, anything, space.name)
     parts = np.array_split(genomes, max(1, rows // 256))
@@ -154,7 +154,7 @@ def main(  # one parameter an option
         *("gain (least median most)", "passes random after"),
         title=f"{algorithm}, {population} x {generations}, {seeds} seeds, against as many random",
     )
-    with bundled_ensemble(plain) as (client, ensemble):
+    with running_ensemble(plain) as (client, ensemble):
         space = find_space(ensemble, space_name)
         rows = population * generations
         randoms = [random_embeddings(client, ensemble, space, rows, s) for s in range(seeds)]
@@ -175,7 +175,7 @@ def main(  # one parameter an option
                 )
                 for seed in range(seeds)
             ]
-            target = embed_text(client, ensemble.clip, prompt).astype(np.float64)
+            target = embed_text(ensemble.clip, prompt).astype(np.float64)
             table.add_row(*show(prompt, grown, [r.astype(np.float64) @ target for r in randoms]))
             pictures.append(grown[0].image)
     Console(width=120).print(table)

@@ -1,5 +1,6 @@
 """Fixtures that many tests share: tiny models, a private runtime folder, no leftovers."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -7,6 +8,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
+
+import benchmarks  # noqa: F401 # which turns the memory for answers off: see below
+
+os.environ.pop("GLASSHOUSE_REMEMBER_MB", None)  # measurements ask twice; services remember
+
+# A loaded machine must not change a verdict: properties have no deadline of their own.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
@@ -39,14 +49,19 @@ def keys_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def runtime_folder(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shm_folder: Path
-) -> Iterator[Path]:
-    """A runtime folder of the test's own; at the end no socket, pool or child may be left."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    folder = tmp_path / "glasshouse"
+def runtime_folder(monkeypatch: pytest.MonkeyPatch, shm_folder: Path) -> Iterator[Path]:
+    """A runtime folder of the test's own; at the end no socket, pool or child may be left.
+
+    It is not in `tmp_path`, whose name leaves no room for a socket's where tests run side by side.
+    """
+    before = psutil.Process().children(recursive=True)
+    base = Path(tempfile.mkdtemp(prefix="gh-"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(base))
+    folder = base / "glasshouse"
     yield folder
     left = [path.name for path in folder.glob("*")] if folder.exists() else []
     left += [path.name for path in shm_folder.glob("*")]
+    shutil.rmtree(base)
     assert left == []
-    assert psutil.Process().children(recursive=True) == []
+    children = psutil.Process().children(recursive=True)
+    assert [child for child in children if child not in before] == []

@@ -14,6 +14,10 @@ ROOT = Path(__file__).parents[1]
     [
         ["search", "--seeds", "1", "--population", "6", "--generations", "2"],
         ["pipeline", "--rows", "20", "--repeats", "2"],
+        pytest.param(
+            ["ensemble", "--rows", "2", "--repeats", "1", "--resolution", "32"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda arguments: arguments[0],
 )

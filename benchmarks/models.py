@@ -1,0 +1,227 @@
+"""Rows per second, memory and error of each architecture at its real size, in each form.
+
+`python -m benchmarks.models [NAME...] [--repeats N] [--device cuda] [--compile]`, names as below;
+those that are quick enough for a CPU by default. Weights are random: speed does not depend on them.
+The floor is the time that the float32 form's operations would take at the rate of a large
+matrix product in that form's dtype; the error is against the same network in float64.
+"""
+
+import argparse
+import copy
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from services.models.biggan import PUBLISHED, BigGAN
+from services.models.biggan_folded import FoldedBigGAN, Maps
+from services.models.published_clip import build_network
+from services.models.stylegan2 import Generator, GeneratorConfig
+from services.models.stylegan2_discriminator import Discriminator, DiscriminatorConfig
+from services.models.stylegan2_layers import Execution
+
+QUICK = ("stylegan2-256", "stylegan2-256-discriminator", "biggan-deep-256", "clip-vit-b32")
+MATMUL_SIDE = 2048
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to compute; `plain` is the eager float32 form that others are compared with."""
+
+    name: str
+    dtype: torch.dtype = torch.float32
+    channels_last: bool = False
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and its input; `form` makes it ready to be called in a form."""
+
+    exact: Callable[[], Tensor]
+    form: Callable[[Form], Callable[[], Tensor]]
+
+
+def forms(device: torch.device) -> list[Form]:
+    """Those worth measuring on a device."""
+    half = [Form("bfloat16 channels_last", torch.bfloat16, channels_last=True)]
+    if device.type == "cuda":
+        half.append(Form("float16 channels_last", torch.float16, channels_last=True))
+    return [
+        Form("float32 plain", plain=True),
+        Form("float32", channels_last=False),
+        Form("float32 channels_last", channels_last=True),
+        *half,
+    ]
+
+
+def stylegan2(side: int, rows: int, device: torch.device, *, judge: bool = False) -> Case:
+    """A generator of config-f from w, or a discriminator from pictures."""
+    if judge:
+        network: nn.Module = Discriminator(DiscriminatorConfig(resolution=side))
+        given = torch.rand(rows, 3, side, side, device=device) * 2 - 1
+    else:
+        network = Generator(GeneratorConfig(resolution=side)).synthesis
+        given = torch.randn(rows, 512, device=device)
+    network.eval().requires_grad_(requires_grad=False).to(device)
+    exact = copy.deepcopy(network).double()
+
+    def form(form: Form) -> Callable[[], Tensor]:
+        mine = copy.deepcopy(network)
+        mine.execution = Execution(form.dtype, 16, form.channels_last, fused=form.plain)  # type: ignore[assignment] # a field of it
+        return lambda: mine(given)
+
+    return Case(lambda: exact(given.double()), form)
+
+
+def biggan(side: int, rows: int, device: torch.device) -> Case:
+    """Plain as published; other forms are folded."""
+    with torch.device(device):
+        network = BigGAN(PUBLISHED[side])
+        z, classes = torch.randn(rows, 128).clamp(-2, 2), torch.zeros(rows, 1000)
+    classes[:, 7] = 1
+    network.train()
+    with torch.no_grad():
+        for _ in range(2):  # spectral norm's power iterations: without them sigma is nearly 0
+            network(z[:1].expand(2, -1), classes[:1].expand(2, -1))
+    network.eval().requires_grad_(requires_grad=False)
+    exact = copy.deepcopy(network).double()
+    condition = torch.cat([z, classes @ network.embeddings.weight.T], dim=1)
+
+    def form(form: Form) -> Callable[[], Tensor]:
+        if form.plain:
+            return lambda: network(z, classes)
+        folded = FoldedBigGAN(network, Maps(form.dtype, form.channels_last))
+        return lambda: folded(condition)
+
+    return Case(lambda: exact(z.double(), classes.double()), form)
+
+
+def clip(rows: int, device: torch.device) -> Case:
+    """The image half of ViT-B/32."""
+    from services.fetching.open_clips import published_config
+
+    network = build_network(published_config("ViT-B-32-quickgelu:openai")).visual  # type: ignore[union-attr] # open_clip's
+    network.eval().requires_grad_(requires_grad=False).to(device)  # type: ignore[operator] # the same
+    given = torch.randn(rows, 3, 224, 224, device=device)
+    exact = copy.deepcopy(network).double()  # type: ignore[operator] # the same
+
+    def form(form: Form) -> Callable[[], Tensor]:
+        layout = torch.channels_last if form.channels_last else torch.contiguous_format
+        mine = copy.deepcopy(network).to(form.dtype, memory_format=layout)  # type: ignore[operator] # the same
+        pictures = given.to(form.dtype, memory_format=layout)
+        return lambda: mine(pictures).float()
+
+    return Case(lambda: exact(given.double()), form)
+
+
+CASES: dict[str, tuple[int, Callable[[int, torch.device], Case]]] = {
+    "stylegan2-256": (4, lambda n, d: stylegan2(256, n, d)),
+    "stylegan2-1024": (2, lambda n, d: stylegan2(1024, n, d)),
+    "stylegan2-256-discriminator": (4, lambda n, d: stylegan2(256, n, d, judge=True)),
+    "stylegan2-1024-discriminator": (2, lambda n, d: stylegan2(1024, n, d, judge=True)),
+    "biggan-deep-128": (4, lambda n, d: biggan(128, n, d)),
+    "biggan-deep-256": (4, lambda n, d: biggan(256, n, d)),
+    "biggan-deep-512": (2, lambda n, d: biggan(512, n, d)),
+    "clip-vit-b32": (16, clip),
+}
+
+
+def seconds_of(action: Callable[[], object], repeats: int, device: torch.device) -> list[float]:
+    """Wall seconds of each call after a first one."""
+    action()
+    found = []
+    for _ in range(repeats):
+        _wait(device)
+        started = time.perf_counter()
+        action()
+        _wait(device)
+        found.append(time.perf_counter() - started)
+    return found
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
+    """Operations a second of a large matrix product."""
+    a = torch.randn(MATMUL_SIDE, MATMUL_SIDE, device=device).to(dtype)
+    return 2 * MATMUL_SIDE**3 / min(seconds_of(lambda: a @ a, 3, device))
+
+
+def memory_mib(device: torch.device) -> float:
+    """The most that was in use so far: of the device, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+@torch.inference_mode()
+def measure(name: str, repeats: int, device: torch.device, *, compiled: bool) -> Table:
+    """The table of one architecture."""
+    rows, make = CASES[name]
+    torch.manual_seed(0)
+    case = make(rows, device)
+    plain = case.form(forms(device)[0])
+    with FlopCounterMode(display=False) as counter:
+        plain()
+    operations = counter.get_total_flops()
+    exact = case.exact()
+    spread = float(exact.std())
+    title = f"{name}: {rows} rows, {operations / rows / 1e9:.1f} GFLOP a row, on {device}"
+    table = Table(
+        "", "rows/s", "ms a batch", "x plain", "x floor", "max error", "peak MiB", title=title
+    )
+    first = 0.0
+    for form in forms(device):
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        action = case.form(form)
+        ways = {form.name: action}
+        if compiled and not form.plain:
+            graphs = "reduce-overhead" if device.type == "cuda" else "default"
+            ways[f"{form.name} compiled"] = torch.compile(action, mode=graphs)
+        for way, run in ways.items():
+            found = statistics.median(seconds_of(run, repeats, device))
+            first = first or found
+            floor = operations / matmul_rate(form.dtype, device)
+            error = float((run().double() - exact).abs().max())
+            table.add_row(
+                way,
+                f"{rows / found:.2f}",
+                f"{found * 1e3:.0f}",
+                f"{first / found:.2f}",
+                f"{found / floor:.1f}",
+                f"{error:.1e} ({error / spread:.0e} std)",
+                f"{memory_mib(device):.0f}",
+            )
+    return table
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=QUICK, metavar="NAME")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true")
+    said = parser.parse_args()
+    device = torch.device(said.device)
+    if unknown := set(said.names) - set(CASES):
+        parser.error(f"no {', '.join(sorted(unknown))}; names: {', '.join(CASES)}")
+    for name in said.names:
+        table = measure(name, said.repeats, device, compiled=said.compile)
+        Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
