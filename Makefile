@@ -4,6 +4,7 @@ VENV ?= .venv
 PYTHON ?= python3
 PROMPT ?= a yellow car in the city
 ARGS ?=
+SIDE_BY_SIDE ?= -n 3 --dist loadfile
 export PROMPT
 
 BIN := $(VENV)/bin
@@ -16,7 +17,7 @@ CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cup
 	nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 \
 	nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
 
-.PHONY: help run test check slow bench lock clean
+.PHONY: help run test check slow soak bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -25,20 +26,25 @@ run: $(VENV)/.installed ## grow a picture: PROMPT="a blue car at night" make run
 	@$(BIN)/orchestrator run "$$PROMPT" $(ARGS)
 
 test: $(VENV)/.testing ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 check: $(VENV)/.testing ## ruff, mypy and the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 slow: $(VENV)/.testing ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+soak: $(VENV)/.testing ## the tests that take hours
+	$(BIN)/python -m pytest -m soak $(ARGS)
+
 bench: $(VENV)/.installed ## measure: search, pipeline and messaging, each against a rival
 	$(BIN)/python -m benchmarks.search $(ARGS)
+	$(BIN)/python -m benchmarks.search_core
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.ensemble
 	$(BIN)/python -m benchmarks.roundtrip
 	$(BIN)/python -m benchmarks.handoff
 	$(BIN)/python -m benchmarks.sharing
