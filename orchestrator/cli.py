@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands import fleet, grow, keys, look, models, tell
+from orchestrator.commands import config, fleet, grow, keys, look, models, tell
 from protocol.errors import GlasshouseError
 
 app = typer.Typer(
@@ -26,11 +26,14 @@ COMMANDS = (
     *(tell.report, tell.compare, tell.pick, tell.export, tell.rm),
     *(fleet.up, fleet.down, fleet.ps),
 )
+DESCRIBED = {grow.run, fleet.up}
+"""Those whose options may stand in the environment and in `glasshouse.toml`."""
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=config.DescribedCommand if command in DESCRIBED else None)(command)
 app.command(**models.PASSED_ON)(models.models)
 app.add_typer(fleet.services, name="services")
 app.add_typer(keys.app, name="keys")
+app.add_typer(config.app, name="config")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 # typer's callback

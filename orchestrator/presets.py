@@ -91,6 +91,21 @@ PRESETS: Final = (
 )
 
 
+def find_preset(name: str) -> Preset:
+    """The preset of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = {preset.name: preset for preset in PRESETS}
+    if name not in found:
+        nearest = difflib.get_close_matches(name, found, n=1, cutoff=0.0)[0]
+        raise ConfigError(
+            f"there is no preset '{name}'; did you mean '{nearest}'? see: orchestrator presets"
+        )
+    return found[name]
+
+
 def with_preset(settings: RunSettings, name: str, said: Collection[str]) -> RunSettings:
     """Settings as a preset has them, but for what the user said.
 
@@ -102,11 +117,5 @@ def with_preset(settings: RunSettings, name: str, said: Collection[str]) -> RunS
     Raises:
         ConfigError: there is no such preset.
     """
-    found = {preset.name: preset for preset in PRESETS}
-    if name not in found:
-        nearest = difflib.get_close_matches(name, found, n=1, cutoff=0.0)[0]
-        raise ConfigError(
-            f"there is no preset '{name}'; did you mean '{nearest}'? see: orchestrator presets"
-        )
-    values = found[name].values
+    values = find_preset(name).values
     return replace(settings, **{key: value for key, value in values.items() if key not in said})

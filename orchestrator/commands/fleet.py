@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.commands.config import ConfigOption
 from orchestrator.commands.options import JsonOption
 from protocol.errors import BadRequestError, ServiceError
 
@@ -27,7 +28,7 @@ Names = Annotated[
 OneName = Annotated[str, typer.Argument(metavar="SERVICE", help="A name, or how it begins.")]
 
 
-def up(
+def up(  # noqa: PLR0917 # one parameter an option
     generator: Annotated[
         list[str] | None, typer.Option(help="A generator to serve; may be repeated.")
     ] = None,
@@ -38,6 +39,7 @@ def up(
     replicas: Annotated[int, typer.Option(min=1, max=64, help="How many of each.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda:N.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of each; 0 for all.")] = 0,
+    config: ConfigOption = None,  # noqa: ARG001 # its callback reads it
 ) -> None:
     """Start services that stay, and that every run shares; the bundled models if none is named.
 

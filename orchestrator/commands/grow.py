@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.commands.config import ConfigOption, NamedOption
 from orchestrator.commands.options import RunFolderArgument, one_of
 from protocol.errors import ConfigError
 
@@ -44,7 +45,11 @@ Refine = Annotated[
 ]
 Own = Annotated[
     bool,
-    typer.Option("--own", help="Share no living service; start its own.", rich_help_panel=MODELS),
+    typer.Option(
+        "--own/--share",
+        help="Share no living service; start its own.",
+        rich_help_panel=MODELS,
+    ),
 ]
 Ui = Annotated[
     str, typer.Option("--ui", help="auto, live, plain, json or quiet.", rich_help_panel=OUTPUT)
@@ -65,11 +70,17 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     ] = None,
     likes: Annotated[
         list[str] | None,
-        typer.Option("--like", help="A picture to resemble, PATH or PATH:WEIGHT."),
+        typer.Option(
+            "--like",
+            help="A picture to resemble, PATH or PATH:WEIGHT.",
+        ),
     ] = None,
     template: Annotated[
         str,
-        typer.Option("--prompt-template", help='What prompts are put into: "a photo of {}".'),
+        typer.Option(
+            "--prompt-template",
+            help='What prompts are put into: "a photo of {}".',
+        ),
     ] = "{}",
     targets: Annotated[
         Path | None,
@@ -126,7 +137,9 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     parameters: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="A parameter of the algorithm, as NAME=VALUE.", rich_help_panel=SEARCH
+            "--set",
+            help="A parameter of the algorithm, as NAME=VALUE.",
+            rich_help_panel=SEARCH,
         ),
     ] = None,
     space: Annotated[
@@ -205,6 +218,8 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     ] = 10,
     ui: Ui = "auto",
     images: Images = "auto",
+    config: ConfigOption = None,  # noqa: ARG001 # its callback reads it
+    named: NamedOption = "",  # noqa: ARG001 # the same
 ) -> None:
     """Grow a picture of PROMPT, or a caption of a picture.
 
