@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from miniatures.classifiers import ARCHITECTURE, OBJECT, Classifier, classifier_path
+from miniatures.classifiers import OBJECT, classifier_path
 from miniatures.clip_training import roughened
 from miniatures.fitting import Recipe, fit, seeded
 from miniatures.training import Job, pixels_of
@@ -27,6 +27,7 @@ from miniatures.world import (
     random_scene,
     render_all,
 )
+from services.models.attribute_classifier import ARCHITECTURE, Classifier
 from services.models.checkpoints import save_checkpoint
 
 DOMAINS: Final = (OBJECT, "car", "church", "face")

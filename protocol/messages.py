@@ -26,7 +26,7 @@ from protocol.tensors import Pool, Slot, TensorRef
 
 PROTOCOL_VERSION = 1
 
-Role = Literal["generator", "clip", "discriminator", "scorer"]
+Role = Literal["generator", "clip", "discriminator", "scorer", "classifier"]
 State = Literal["starting", "ready", "busy", "draining", "hung", "lost"]
 RequestId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -94,7 +94,28 @@ class ScorerInfo(_Wire, frozen=True, tag="scorer", tag_field="role"):
     lower_is_better: bool = False
 
 
-RoleInfo = GeneratorInfo | ClipInfo | DiscriminatorInfo | ScorerInfo
+class Head(_Wire, frozen=True):
+    """One question that a classifier answers: which of so many classes; `Labels` names them."""
+
+    name: Name
+    classes: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ClassifierInfo(_Wire, frozen=True, tag="classifier", tag_field="role"):
+    """A classifier: pictures of any size in, for each head logits of its classes out.
+
+    Attributes:
+        image_size: side of the squares that its own preprocessing makes of them.
+        heads: its questions; a row of logits holds those of all heads, one after the other.
+        feature_size: length of the vector that it describes a picture by.
+    """
+
+    image_size: Side
+    heads: Annotated[tuple[Head, ...], msgspec.Meta(min_length=1, max_length=64)]
+    feature_size: Count
+
+
+RoleInfo = GeneratorInfo | ClipInfo | DiscriminatorInfo | ScorerInfo | ClassifierInfo
 
 
 class ServiceInfo(_Wire, frozen=True):
@@ -119,7 +140,7 @@ class ServiceInfo(_Wire, frozen=True):
 
     @property
     def role(self) -> str:
-        """`generator`, `clip`, `discriminator` or `scorer`."""
+        """`generator`, `clip`, `discriminator`, `scorer` or `classifier`."""
         return str(self.about.__struct_config__.tag)
 
 
@@ -209,6 +230,20 @@ class Score(_Wire, frozen=True, tag="score", tag_field="method"):
     images: TensorRef
 
 
+class Classify(_Wire, frozen=True, tag="classify", tag_field="method"):
+    """Classifier: what pictures show, (rows, height, width, 3) uint8. Answer: `Classes`."""
+
+    images: TensorRef
+
+
+class Labels(_Wire, frozen=True, tag="labels", tag_field="method"):
+    """Classifier: what its classes are called. Answer: `Texts`, one row a class.
+
+    Those of all heads, one after the other; of several names of a class, ", " lies between. They
+    are asked for because a thousand of them do not fit into WELCOME.
+    """
+
+
 class SimilarityGradient(_Wire, frozen=True, tag="similarity_gradient", tag_field="method"):
     """CLIP: how the similarity to a target changes with each pixel. Answer: `Gradients`.
 
@@ -258,6 +293,8 @@ Method = (
     | EmbedTexts
     | EmbedImages
     | Score
+    | Classify
+    | Labels
     | SimilarityGradient
     | LatentGradient
 )
@@ -300,7 +337,7 @@ class Pictures(_Wire, frozen=True, tag="pictures", tag_field="result"):
 
 
 class Texts(_Wire, frozen=True, tag="texts", tag_field="result"):
-    """Answer to `Write`: (rows, 1024) uint8, UTF-8 filled up with zeros (`protocol.texts`)."""
+    """Answer to `Write` and `Labels`: (rows, 1024) uint8, UTF-8 and zeros (`protocol.texts`)."""
 
     texts: TensorRef
 
@@ -327,6 +364,18 @@ class Scores(_Wire, frozen=True, tag="scores", tag_field="result"):
     logits: TensorRef
 
 
+class Classes(_Wire, frozen=True, tag="classes", tag_field="result"):
+    """Answer to `Classify`.
+
+    Attributes:
+        logits: (rows, classes of all heads) float32; a head's softmax is over its own columns.
+        features: (rows, feature_size) float32, what the heads decide by.
+    """
+
+    logits: TensorRef
+    features: TensorRef
+
+
 class Gradients(_Wire, frozen=True, tag="gradients", tag_field="result"):
     """Answer to `SimilarityGradient` and `LatentGradient`, float32.
 
@@ -336,7 +385,9 @@ class Gradients(_Wire, frozen=True, tag="gradients", tag_field="result"):
     gradients: TensorRef
 
 
-Result = Description | Probed | Fetched | Pictures | Texts | Embeddings | Scores | Gradients
+Result = (
+    Description | Probed | Fetched | Pictures | Texts | Embeddings | Scores | Classes | Gradients
+)
 
 
 # Messages.

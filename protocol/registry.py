@@ -29,7 +29,7 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a service says of itself to the user's other processes.
 
     Attributes:
-        role: generator, clip or discriminator.
+        role: generator, clip, discriminator or classifier.
         model: catalogue name, or the absolute path of its weights.
         digest: of the weights, as in WELCOME.
         device: where it computes.

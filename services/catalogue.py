@@ -195,6 +195,21 @@ MODELS = (
         "GPT-2 that writes captions of the drawn world, bundled",
         space="tokens 20",
     ),
+    *(
+        Model(
+            f"mini-{domain}-classifier",
+            "classifier",
+            f"mini-{domain}-classifier.safetensors",
+            f"reads drawn {what}, for judging; bundled",
+            resolution="64x64",
+        )
+        for domain, what in (
+            ("object", "things of all kinds"),
+            ("car", "cars"),
+            ("church", "churches"),
+            ("face", "faces"),
+        )
+    ),
     *_stylegan2(
         "ffhq",
         "faces",

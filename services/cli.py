@@ -80,6 +80,18 @@ def discriminator(
 
 
 @app.command()
+def classifier(
+    model: ModelOption = "mini-object-classifier",
+    bind: BindOption = "",
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 0,
+    owned: OwnedOption = False,
+) -> None:
+    """Serve a classifier: what pictures show."""
+    _serve("classifier", model, bind, device, threads, owned=owned)
+
+
+@app.command()
 def scorer(
     function: Annotated[str, typer.Argument(help="Your judge, as file.py:function.")],
     height: Annotated[int, typer.Option("--height", min=1, help="Of its pictures.")],
@@ -100,7 +112,7 @@ def scorer(
 
 @app.command()
 def ping(
-    role: Annotated[str, typer.Argument(help="generator, clip or discriminator.")],
+    role: Annotated[str, typer.Argument(help="generator, clip, classifier, ...")],
     endpoint: Annotated[str, typer.Argument(help="Where the service listens.")],
     timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds.")] = 5.0,
 ) -> None:

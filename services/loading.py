@@ -14,6 +14,7 @@ import torch
 from protocol.errors import BadRequestError, WeightsError
 from protocol.messages import RoleInfo, ServiceInfo
 from services.catalogue import PACKAGE, Model
+from services.classifier.role import ClassifierRole, classifier_info
 from services.clip.role import ClipRole, clip_info
 from services.discriminator.role import DiscriminatorRole, discriminator_info
 from services.generator.own_role import load_own
@@ -29,6 +30,7 @@ ROLES: dict[str, tuple[Callable[..., Role], Callable[..., RoleInfo]]] = {
     "generator": (GeneratorRole, generator_info),
     "clip": (ClipRole, clip_info),
     "discriminator": (DiscriminatorRole, discriminator_info),
+    "classifier": (ClassifierRole, classifier_info),
 }
 
 

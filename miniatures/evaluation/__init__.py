@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from miniatures.classifier_training import DOMAINS as CLASSIFIED
-from miniatures.classifiers import OBJECT, classifier_path, load_classifier
+from miniatures.classifiers import OBJECT, classifier_path
 from miniatures.domains import DOMAINS
 from miniatures.evaluation.captions import caption_figures
 from miniatures.evaluation.classifiers import classifier_figures
@@ -18,6 +18,7 @@ from miniatures.evaluation.clips import clip_figures
 from miniatures.evaluation.discriminators import discriminator_figures
 from miniatures.evaluation.generators import biggan_figures, generator_figures
 from miniatures.evaluation.speed import clip_speed, generator_speed
+from services.models.attribute_classifier import load_classifier
 from services.models.clip import load_clip
 
 Figures = Mapping[str, float]

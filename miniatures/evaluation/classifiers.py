@@ -6,9 +6,9 @@ from typing import Final
 import torch
 
 from miniatures.classifier_training import labels_of, scene_of
-from miniatures.classifiers import Classifier
 from miniatures.evaluation.measures import accuracy, share
 from miniatures.world import render_all
+from services.models.attribute_classifier import Classifier
 
 HELD_OUT: Final = 2000
 

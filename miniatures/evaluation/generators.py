@@ -13,7 +13,7 @@ from torch import Tensor
 
 from miniatures.biggan_factors import draw_z, factors_of
 from miniatures.classifier_training import labels_of
-from miniatures.classifiers import OBJECT, Classifier, classifier_path, load_classifier
+from miniatures.classifiers import OBJECT, classifier_path
 from miniatures.discriminator_training import load_generator, samples
 from miniatures.domains import DOMAINS
 from miniatures.evaluation.measures import accuracy, diversity, frechet_distance, share, spread
@@ -21,6 +21,7 @@ from miniatures.factors import cut, scenes_of
 from miniatures.training import pictures_of
 from miniatures.world import CLASSES, VALUES, Scene, render_all
 from services.generator.biggan_deep_generator import MIXED, BigGANDeep, load
+from services.models.attribute_classifier import Classifier, load_classifier
 from services.models.checkpoints import load_checkpoint
 
 SAMPLES: Final = 2000

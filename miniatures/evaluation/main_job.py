@@ -18,12 +18,13 @@ from PIL import Image
 from torch import Tensor
 
 from miniatures.caption_parsing import parse
-from miniatures.classifiers import OBJECT, Classifier, classifier_path, load_classifier
+from miniatures.classifiers import OBJECT, classifier_path
 from miniatures.discriminator_training import load_generator
 from miniatures.evaluation.generators import domain_scenes
 from miniatures.evaluation.growing import Ensemble, ensemble, missing
 from miniatures.training import pictures_of
 from miniatures.world import ATTRIBUTES, UNCLAIMED, VALUES, describe, random_mention
+from services.models.attribute_classifier import Classifier, load_classifier
 from services.models.stylegan2 import Generator
 
 ALGORITHMS: Final = ("ga", "de", "nsga2")

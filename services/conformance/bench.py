@@ -21,6 +21,9 @@ from protocol.frames import MAX_MESSAGE_BYTES, Buffer, decode, encode
 from protocol.keys import server_key
 from protocol.latent import LatentSpace
 from protocol.messages import (
+    Classes,
+    ClassifierInfo,
+    Classify,
     ClipInfo,
     Embeddings,
     EmbedImages,
@@ -40,7 +43,7 @@ from protocol.messages import (
     Welcome,
     Write,
 )
-from protocol.tensors import Array, Slot, TensorWriter, read_tensor
+from protocol.tensors import Array, Slot, TensorRef, TensorWriter, read_tensor
 
 ROLES: tuple[Role, ...] = get_args(Role)
 MessageT = TypeVar("MessageT", bound=Message)
@@ -204,9 +207,10 @@ class Bench:
         about = self.welcome.info.about
         if isinstance(about, GeneratorInfo):
             return draw(about.spaces[0], rows, rng)
-        sides = (
-            (about.image_size,) * 2 if isinstance(about, ClipInfo) else (about.height, about.width)
-        )
+        if isinstance(about, ClipInfo | ClassifierInfo):
+            sides = (about.image_size, about.image_size)
+        else:
+            sides = (about.height, about.width)
         return rng.integers(0, 256, (rows, *sides, 3), np.uint8)
 
     def method(self, rows: Array, writer: TensorWriter) -> Method:
@@ -216,7 +220,7 @@ class Bench:
             return Write(space=about.spaces[0].name, genomes=tensor)
         if isinstance(about, GeneratorInfo):
             return Generate(space=about.spaces[0].name, genomes=tensor)
-        return EmbedImages(images=tensor) if isinstance(about, ClipInfo) else Score(images=tensor)
+        return looking(self.role, tensor)
 
     def submit(self, peer: Peer, rows: Array, *, slots: bool = False) -> bytes:
         """Ask about rows; returns the request's id."""
@@ -242,7 +246,7 @@ class Bench:
                 ref = result.texts
             case Embeddings():
                 ref = result.embeddings
-            case Scores():
+            case Scores() | Classes():
                 ref = result.logits
             case _:
                 raise Violation(f"rows were answered with {type(result).__name__}")
@@ -265,6 +269,13 @@ class Bench:
     def settle(self, seconds: float) -> None:
         """Give the service time for what it does on its own."""
         time.sleep(seconds)
+
+
+def looking(role: Role, images: TensorRef) -> Method:
+    """What a service of this role is asked about pictures."""
+    if role == "clip":
+        return EmbedImages(images=images)
+    return Classify(images=images) if role == "classifier" else Score(images=images)
 
 
 def draw(space: LatentSpace, rows: int, rng: np.random.Generator) -> Array:

@@ -15,14 +15,15 @@ from protocol.errors import GlasshouseError
 from protocol.frames import MAX_FRAMES, MAX_HEADER_BYTES
 from protocol.messages import (
     Cancel,
+    ClassifierInfo,
     Describe,
     Description,
-    EmbedImages,
     EmbedTexts,
     Fetch,
     Fetched,
     Generate,
     GeneratorInfo,
+    Labels,
     Method,
     Ping,
     Pong,
@@ -31,12 +32,13 @@ from protocol.messages import (
     Release,
     Reply,
     Role,
-    Score,
+    Texts,
     Welcome,
 )
 from protocol.slots import SlotReader
 from protocol.tensors import Array, Pool, Slot, TensorWriter, read_tensor
-from services.conformance.bench import ROLES, Bench, Violation
+from protocol.texts import unpack_texts
+from services.conformance.bench import ROLES, Bench, Violation, looking
 
 Check = Callable[[Bench], None]
 CHECKS: dict[str, Check] = {}
@@ -102,6 +104,24 @@ def describes_itself_as_in_welcome(bench: Bench) -> None:
     result = bench.take(peer, peer.ask(Describe())).result
     require(isinstance(result, Description), "describe was not answered with a description")
     require(result == Description(bench.welcome.info), "the description differs from WELCOME")
+
+
+@check
+def names_its_classes(bench: Bench) -> None:
+    """Of a classifier: `labels` gives one text for each class of each head, none of them empty."""
+    about = bench.welcome.info.about
+    if not isinstance(about, ClassifierInfo):
+        return
+    peer = bench.peer()
+    result = bench.take(peer, peer.ask(Labels())).result
+    if not isinstance(result, Texts) or isinstance(result.texts, Slot):
+        raise Violation("labels were not answered with texts")
+    texts = unpack_texts(read_tensor(result.texts, peer.tensors))
+    classes = sum(head.classes for head in about.heads)
+    require(len(texts) == classes, f"{classes} classes have {len(texts)} labels")
+    require(all(texts), "a class has no name")
+    logits = bench.answer(peer, bench.sample(1))
+    require(logits.shape == (1, classes), f"{classes} classes got logits of shape {logits.shape}")
 
 
 @check
@@ -251,8 +271,7 @@ def refuses_slots_it_cannot_read(bench: Bench) -> None:
     if bench.role != "generator":
         sample = bench.sample(2)
         slot = Slot("uint8", sample.shape, pool.name, 0, 1)
-        method = EmbedImages(images=slot) if bench.role == "clip" else Score(images=slot)
-        peer.refused("slot_lost", peer.ask(method))
+        peer.refused("slot_lost", peer.ask(looking(bench.role, slot)))
 
 
 @check

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:  # it would bring numpy
     from protocol.messages import Role
 
-ROLES: "Final[tuple[Role, ...]]" = ("generator", "clip", "discriminator")
+ROLES: "Final[tuple[Role, ...]]" = ("generator", "clip", "discriminator", "classifier")
 LENGTH_BYTES: Final = 8
 HEADER_LIMIT_BYTES: Final = 16 << 20
 

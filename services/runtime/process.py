@@ -48,7 +48,7 @@ class ServeOptions:
     """What the command line gave.
 
     Attributes:
-        role: generator, clip, discriminator or scorer.
+        role: generator, clip, discriminator, classifier or scorer.
         model: catalogue name or path; of a scorer, `file.py:function`.
         bind: endpoint; empty for a fresh socket in the runtime folder.
         device: `cpu` or `cuda:N`.

@@ -15,9 +15,10 @@ from miniatures.classifier_training import (
     scene_of,
     train_classifier,
 )
-from miniatures.classifiers import FEATURES, OBJECT, Classifier, classifier_path, load_classifier
+from miniatures.classifiers import OBJECT, classifier_path
 from miniatures.training import Job
 from miniatures.world import FACE_ATTRIBUTES, KINDS, VALUES, render_all
+from services.models.attribute_classifier import FEATURES, Classifier, load_classifier
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

@@ -8,11 +8,12 @@ import torch
 
 from miniatures.caption_parsing import parse
 from miniatures.classifier_training import DOMAINS, labels_of, scene_of
-from miniatures.classifiers import classifier_path, load_classifier
+from miniatures.classifiers import classifier_path
 from miniatures.evaluation.captions import PREFIX, written
 from miniatures.training import WEIGHTS
 from miniatures.world import render_all
 from services.generator.gpt2_generator import load
+from services.models.attribute_classifier import load_classifier
 from services.models.checkpoints import load_checkpoint
 
 CAPTIONS = WEIGHTS / "mini-captions.safetensors"

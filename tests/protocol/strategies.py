@@ -44,6 +44,12 @@ abouts = st.one_of(
     ),
     st.builds(m.ClipInfo, sides, counts, counts),
     st.builds(m.DiscriminatorInfo, sides, sides),
+    st.builds(
+        m.ClassifierInfo,
+        sides,
+        st.lists(st.builds(m.Head, names, st.integers(1, 9)), min_size=1, max_size=3).map(tuple),
+        counts,
+    ),
 )
 infos = st.builds(m.ServiceInfo, names, names, names, counts, counts, abouts)
 
@@ -71,6 +77,8 @@ def messages_with_frames(draw: st.DrawFn) -> tuple[m.Message, list[memoryview]]:
         st.builds(lambda a: m.EmbedImages(writer.add(a)), tensors),
         st.builds(lambda a: m.Score(writer.add(a)), tensors),
         st.builds(m.Score, slots),
+        st.builds(lambda a: m.Classify(writer.add(a)), tensors),
+        st.just(m.Labels()),
         st.builds(m.EmbedImages, slots, st.sampled_from(["legacy"])),
         st.builds(
             lambda a, b: m.SimilarityGradient(writer.add(a), writer.add(b)), tensors, tensors
@@ -90,6 +98,7 @@ def messages_with_frames(draw: st.DrawFn) -> tuple[m.Message, list[memoryview]]:
         st.builds(lambda a: m.Texts(writer.add(a)), tensors),
         st.builds(lambda a: m.Embeddings(writer.add(a)), tensors),
         st.builds(lambda a: m.Scores(writer.add(a)), tensors),
+        st.builds(lambda a, b: m.Classes(writer.add(a), writer.add(b)), tensors, tensors),
         st.builds(m.Pictures, slots, slots | st.none()),
         st.builds(lambda a: m.Gradients(writer.add(a)), tensors),
         st.builds(m.Probed, st.booleans(), st.booleans()),

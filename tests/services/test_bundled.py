@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from orchestrator.search import sample
 from protocol.messages import (
+    ClassifierInfo,
+    Classify,
     ClipInfo,
     DiscriminatorInfo,
     EmbedImages,
@@ -51,6 +53,10 @@ def some_rows(role: Role, count: int, seed: int) -> Rows:
     elif isinstance(about, ClipInfo):
         array = rng.integers(0, 255, (count, about.image_size, about.image_size, 3), np.uint8)
         call = EmbedImages(images=writer.add(array))
+    elif isinstance(about, ClassifierInfo):
+        side = about.image_size + seed % 2 * 20
+        array = rng.integers(0, 255, (count, side, about.image_size, 3), np.uint8)
+        call = Classify(images=writer.add(array))
     else:
         assert isinstance(about, DiscriminatorInfo)
         array = rng.integers(0, 255, (count, about.height, about.width, 3), np.uint8)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import torch
 
-from miniatures.classifiers import classifier_path, load_classifier
+from miniatures.classifiers import classifier_path
 from miniatures.evaluation import SECTIONS, all_figures
 from miniatures.evaluation.discriminators import PATCH, SPOILT
 from miniatures.evaluation.generators import beside_drawings, domain_scenes
 from miniatures.world import render_all
+from services.models.attribute_classifier import load_classifier
 
 
 def test_every_missing_model_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The classifier role: what pictures show."""
