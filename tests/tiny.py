@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 
+from services.models.attribute_classifier import Classifier
 from services.models.biggan import BigGAN, BigGANConfig
 from services.models.checkpoints import save_checkpoint
 from services.models.clip import ClipModel
@@ -54,6 +55,17 @@ def save_clip(path: Path) -> Path:
         "std": [0.5, 0.5, 0.5],
     }
     save_checkpoint(path, "open-clip", config, ClipModel(config).network.state_dict(), {})
+    return path
+
+
+HEADS = {"colour": ["red", "blue", "yellow"], "time": ["day", "night"]}
+
+
+def save_classifier(path: Path, seed: int = 4) -> Path:
+    torch.manual_seed(seed)
+    config = {"heads": HEADS, "names": {"time": {"night": ["at night", "in the dark"]}}}
+    tensors = Classifier(HEADS).state_dict()
+    save_checkpoint(path, "attribute-classifier", config, tensors, {})
     return path
 
 

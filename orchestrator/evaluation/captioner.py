@@ -31,6 +31,7 @@ from protocol.messages import ClipInfo, EmbedImages, EmbedTexts, Texts, Write
 from protocol.session import Answer
 from protocol.tensors import TensorWriter
 from protocol.texts import unpack_texts
+from protocol.views import clip_view
 
 MOST_TEXT_BYTES = 8_192  # of texts in one request, whose header holds 16 KiB
 MOST_FILE_BYTES = 256 << 20
@@ -134,18 +135,13 @@ def embed_picture(ensemble: Ensemble, picture: Images) -> Float32:
         GlasshouseError: clip cannot answer.
     """
     clip, about = ensemble.clip, ensemble.clip.info.about
-    size = about.image_size if isinstance(about, ClipInfo) else 0
+    if not isinstance(about, ClipInfo):
+        raise TypeError(about)
     writer = TensorWriter()
-    call = EmbedImages(images=writer.add(view(picture, size)[None]))
+    seen = clip_view(picture[None], about.image_size, about.resizing)
+    call = EmbedImages(images=writer.add(seen))
     answer = clip.call(call, writer.frames, interactive=True)
     return one_embedding(clip, answer, "the picture")
-
-
-def view(picture: Images, size: int) -> Images:
-    """A picture as CLIP looks at it: shortest side to `size` (bicubic), centre crop."""
-    image = Image.fromarray(picture)
-    fitted = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    return np.asarray(fitted)
 
 
 def read_picture(path: Path) -> tuple[Images, str]:

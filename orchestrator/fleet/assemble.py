@@ -84,6 +84,12 @@ class Finder:
 
 
 def assemble(roles: Sequence[Replicas], on_wait: Callable[[], None]) -> Ensemble:
+    """The services of a run, once all of them are ready; arguments and errors as `await_ready`."""
+    await_ready(roles, on_wait)
+    return ensemble_of(roles)
+
+
+def await_ready(roles: Sequence[Replicas], on_wait: Callable[[], None]) -> None:
     """Wait until all services are ready; `on_wait` is called about twenty times a second.
 
     Raises:
@@ -94,7 +100,7 @@ def assemble(roles: Sequence[Replicas], on_wait: Callable[[], None]) -> Ensemble
             replicas.tend()
         on_wait()
         if all(replicas.ready for replicas in roles):
-            return ensemble_of(roles)
+            return
         until = time.monotonic() + POLL_S
         while time.monotonic() < until:  # loading takes minutes, and those that wait want PINGs
             roles[0].client.step()

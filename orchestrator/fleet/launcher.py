@@ -32,7 +32,7 @@ class ServiceSpec:
     """A service to start.
 
     Attributes:
-        role: generator, clip or discriminator.
+        role: generator, clip, discriminator or classifier.
         model: catalogue name or path.
         device: `cpu` or `cuda:N`.
         threads: CPU threads; 0 for one a core.

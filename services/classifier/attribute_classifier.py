@@ -10,6 +10,7 @@ from msgspec import UNSET
 from torch import Tensor
 
 from protocol.tensors import Array
+from protocol.views import clip_view
 from services.models.attribute_classifier import (
     FEATURES,
     SIDE,
@@ -18,7 +19,6 @@ from services.models.attribute_classifier import (
     pixels_of,
 )
 from services.models.checkpoints import Checkpoint, Json
-from services.runtime.views import clip_view
 
 
 class AttributeClassifier:

@@ -28,9 +28,10 @@ from protocol.messages import (
     ServiceInfo,
 )
 from protocol.tensors import Array, TensorWriter
+from protocol.views import clip_view
 from services.models.checkpoints import Checkpoint
 from services.runtime.role import Options, ReadTensor, Role, Rows
-from services.runtime.views import clip_view, differentiable_view
+from services.runtime.views import differentiable_view
 
 LARGEST_CLIP_SIDE = 384  # of the published CLIPs; a larger view travels as a frame
 

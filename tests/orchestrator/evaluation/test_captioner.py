@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from orchestrator.evaluation.captioner import MOST_TEXT_BYTES, portions, read_picture, view
+from orchestrator.evaluation.captioner import MOST_TEXT_BYTES, portions, read_picture
 from protocol.errors import BadRequestError, StorageError
 from protocol.frames import MAX_HEADER_BYTES, encode
 from protocol.messages import EmbedTexts, Request
@@ -53,15 +53,6 @@ def test_another_picture_has_another_digest(tmp_path: Path) -> None:
     first = save(tmp_path / "a.png", Image.new("RGB", (4, 4), "red"))
     other = save(tmp_path / "b.png", Image.new("RGB", (4, 4), "blue"))
     assert read_picture(first)[1] == read_picture(first)[1] != read_picture(other)[1]
-
-
-def test_clip_sees_the_middle_of_a_picture() -> None:
-    picture = np.zeros((40, 80, 3), np.uint8)
-    picture[:, 20:60] = 200
-    seen = view(picture, 16)
-    assert seen.shape == (16, 16, 3)
-    assert (seen[:, 2:-2] == 200).all()
-    assert (seen > 150).all()  # its edge has a little of what lies beside it
 
 
 def test_what_is_no_picture_is_refused_in_a_sentence(

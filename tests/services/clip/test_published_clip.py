@@ -15,12 +15,13 @@ from torch.nn import functional
 
 from protocol.messages import ClipInfo, EmbedTexts, Resizing, ServiceInfo
 from protocol.tensors import Array, TensorWriter
+from protocol.views import clip_view
 from services.clip.published_clip import load
 from services.clip.role import ClipRole, Looking, clip_info
 from services.fetching.open_clips import LOCAL_CONFIG, import_clip
 from services.models.checkpoints import load_checkpoint
 from services.models.published_clip import PublishedClip
-from services.runtime.views import clip_view, differentiable_view
+from services.runtime.views import differentiable_view
 from tests import tiny
 
 RESIZINGS: list[Resizing] = [UNSET, "shortest-bilinear", "squash-bicubic", "squash-bilinear"]

@@ -1,0 +1,1 @@
+"""Judging pictures, whoever made them: what judges say of them, and figures over that."""
