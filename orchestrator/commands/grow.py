@@ -4,7 +4,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -218,6 +218,14 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     ] = 10,
     ui: Ui = "auto",
     images: Images = "auto",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what would be done, with which models, memory and time; start nothing.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     config: ConfigOption = None,  # noqa: ARG001 # its callback reads it
     named: NamedOption = "",  # noqa: ARG001 # the same
 ) -> None:
@@ -267,6 +275,8 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
 
         said = [name for name in context.params if _was_said(context, name)]
         settings = with_preset(settings, preset, said)
+    if dry_run:
+        _plan(ui, settings if caption is None else captioning(settings, caption), targets)
     if targets is not None:
         _grow_many(ui, images, settings, targets, jobs)
     if caption is not None:
@@ -384,6 +394,18 @@ def watch(
     from orchestrator.watching import watch as follow
 
     follow(run, _display(ui, images), once=once)
+
+
+def _plan(ui: str, settings: "RunSettings", targets: Path | None) -> NoReturn:
+    """Say what a run would do; the exit code is what would keep it from beginning."""
+    from orchestrator.many import read_targets
+    from orchestrator.planning import outlook, table
+    from orchestrator.runs.storage import to_json
+
+    found = outlook(settings, read_targets(targets) if targets is not None else ())
+    print(to_json(found, indent=2).decode() if ui == "json" else table(found))
+    found.check()
+    raise typer.Exit
 
 
 def _was_said(context: typer.Context, option: str) -> bool:

@@ -19,6 +19,7 @@ class Listed(msgspec.Struct):
     about: str
     source: str
     here: bool
+    place: str
 
 
 def generators() -> list[Offer]:

@@ -348,6 +348,12 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
+def next_name(root: Path, target: str) -> str:
+    """What the next run in `root` would be called, unless another one begins before."""
+    taken = _numbers(root) if root.is_dir() else []
+    return f"{max(taken, default=0) + 1:04d}-{slug(target)}"
+
+
 def _claim(root: Path) -> Path:
     """A new empty folder in `root` whose name is a number that no run has.
 
