@@ -112,7 +112,7 @@ class Run:
         try:
             with (
                 LocalLauncher(self.folder.logs) as launcher,
-                Client(patience=self.patience) as client,
+                Client(self.folder.path.name[:100], self.patience) as client,
             ):
                 self._search(launcher, client)
             status, code = ("stopped" if self._interrupts.stop else "done"), self._exit_code()

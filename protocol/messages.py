@@ -151,6 +151,10 @@ class Describe(_Wire, frozen=True, tag="describe", tag_field="method"):
     """Any role: say again what WELCOME said. Answer: `Description`."""
 
 
+class Clients(_Wire, frozen=True, tag="clients", tag_field="method"):
+    """Any role: who speaks to you? Answer: `ClientNames`, at once."""
+
+
 class Probe(_Wire, frozen=True, tag="probe", tag_field="method"):
     """Any role: can you read the slots of this pool, or fetch them? Answer: `Probed`.
 
@@ -286,6 +290,7 @@ class LatentGradient(_Wire, frozen=True, tag="latent_gradient", tag_field="metho
 
 Method = (
     Describe
+    | Clients
     | Probe
     | Fetch
     | Generate
@@ -304,6 +309,19 @@ class Description(_Wire, frozen=True, tag="description", tag_field="result"):
     """Answer to `Describe`."""
 
     info: ServiceInfo
+
+
+class ClientNames(_Wire, frozen=True, tag="client_names", tag_field="result"):
+    """Answer to `Clients`.
+
+    Attributes:
+        names: what those call themselves that were heard of in the last seconds, at most 20, none
+            longer than 100 characters.
+        clients: how many they are in all, the one that asked among them.
+    """
+
+    names: Annotated[tuple[Name, ...], msgspec.Meta(max_length=20)]
+    clients: Count
 
 
 class Probed(_Wire, frozen=True, tag="probed", tag_field="result"):
@@ -386,7 +404,16 @@ class Gradients(_Wire, frozen=True, tag="gradients", tag_field="result"):
 
 
 Result = (
-    Description | Probed | Fetched | Pictures | Texts | Embeddings | Scores | Classes | Gradients
+    Description
+    | ClientNames
+    | Probed
+    | Fetched
+    | Pictures
+    | Texts
+    | Embeddings
+    | Scores
+    | Classes
+    | Gradients
 )
 
 

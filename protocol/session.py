@@ -34,6 +34,8 @@ from protocol.messages import (
     Cancel,
     Classes,
     Classify,
+    ClientNames,
+    Clients,
     Describe,
     Description,
     Embeddings,
@@ -78,6 +80,7 @@ MEMORY = 0.7  # of the measured time of a row, at each new answer
 
 ANSWER: dict[type[Method], type[Result]] = {
     Describe: Description,
+    Clients: ClientNames,
     Probe: Probed,
     Fetch: Fetched,
     Generate: Pictures,

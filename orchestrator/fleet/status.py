@@ -1,17 +1,21 @@
 """How the services of a user are: what `orchestrator ps` shows."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocol.client import Client
+from protocol.client import Client, Service
 from protocol.errors import GlasshouseError
+from protocol.messages import ClientNames, Clients
 from protocol.registry import Registered, registered
 
 ANSWER_S = 2.0
 PAGE_BYTES = 4096
+SEARCH = re.compile(r"\d{4,}-[a-z0-9-]+")
+"""What searches call themselves: as their run folders."""
 HEADINGS: tuple[str, ...] = (
     *("NAME", "MODEL", "DEVICE", "STATE"),
-    *("QUEUE", "ROWS", "P50 MS", "P95 MS", "MB", "DIGEST"),
+    *("QUEUE", "ROWS", "P50 MS", "P95 MS", "MB", "DIGEST", "SEARCHES"),
 )
 
 
@@ -34,6 +38,7 @@ class Seen:
         batch_p95_ms: 95th percentile of the same.
         memory_mb: of its process; None if that cannot be read.
         since: when it was ready, in seconds since 1970.
+        searches: run folders of the searches that use it.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Seen:
     batch_p95_ms: float
     memory_mb: float | None
     since: float
+    searches: tuple[str, ...] = ()
 
 
 def look(services: list[Registered] | None = None) -> list[Seen]:
@@ -60,10 +66,12 @@ def look(services: list[Registered] | None = None) -> list[Seen]:
 
 def _look(client: Client, one: Registered) -> Seen:
     state, pong = "hung", None
+    searches: tuple[str, ...] = ()
     try:
         service = client.connect(one.endpoint, one.registration.role, timeout_s=ANSWER_S)
         client.await_pong(service)
         state, pong = service.state, service.pong
+        searches = _searches(client, service)
     except GlasshouseError:
         pass  # hung says it
     said = one.registration
@@ -82,7 +90,19 @@ def _look(client: Client, one: Registered) -> Seen:
         batch_p95_ms=pong.batch_p95_ms if pong else 0.0,
         memory_mb=_memory_mb(one.pid()),
         since=one.since,
+        searches=searches,
     )
+
+
+def _searches(client: Client, service: Service) -> tuple[str, ...]:
+    """Which searches a service serves, oldest first.
+
+    Raises:
+        GlasshouseError: it does not say.
+    """
+    reply = client.call(service, Clients(), ttl_s=ANSWER_S).answer().reply.result
+    names = reply.names if isinstance(reply, ClientNames) else ()
+    return tuple(sorted(name for name in set(names) if SEARCH.fullmatch(name)))
 
 
 def _memory_mb(pid: int | None) -> float | None:
@@ -124,4 +144,5 @@ def _cells(one: Seen) -> tuple[str, ...]:
         f"{one.batch_p95_ms:.1f}" if timed else "-",
         "-" if one.memory_mb is None else f"{one.memory_mb:.0f}",
         one.digest.rpartition(":")[2][:8],
+        ", ".join(one.searches) or "-",
     )

@@ -16,6 +16,8 @@ from protocol.frames import MAX_FRAMES, MAX_HEADER_BYTES
 from protocol.messages import (
     Cancel,
     ClassifierInfo,
+    ClientNames,
+    Clients,
     Describe,
     Description,
     EmbedTexts,
@@ -104,6 +106,15 @@ def describes_itself_as_in_welcome(bench: Bench) -> None:
     result = bench.take(peer, peer.ask(Describe())).result
     require(isinstance(result, Description), "describe was not answered with a description")
     require(result == Description(bench.welcome.info), "the description differs from WELCOME")
+
+
+@check
+def names_its_clients(bench: Bench) -> None:
+    """`clients` names whoever said HELLO just now."""
+    peer = bench.peer()
+    result = bench.take(peer, peer.ask(Clients())).result
+    named = isinstance(result, ClientNames) and "service check" in result.names
+    require(named, "a client that said HELLO just now is not named")
 
 
 @check

@@ -7,6 +7,7 @@ message may have 256 MiB.
 """
 
 import logging
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,9 @@ log = logging.getLogger("service")
 
 MAX_PEERS = 1024
 MAX_UNREAD_BYTES = 2 * MAX_MESSAGE_BYTES
+HEARD_S = 10.0
+"""Who was not heard of for so long does not count as speaking to the service."""
+MOST_NAMES, LONGEST_NAME = 20, 100  # so that a list of them fits into a header
 TRACKED_BYTES = 64 * 1024  # smaller messages are copied at once, and the high-water mark holds them
 
 
@@ -35,6 +39,7 @@ class Peers:
         self._router = router
         self._forgotten = forgotten
         self._names: OrderedDict[bytes, str] = OrderedDict()
+        self._heard: dict[bytes, float] = {}
         self._unread: dict[bytes, deque[tuple[zmq.MessageTracker, int]]] = {}
 
     def __contains__(self, peer: bytes) -> bool:
@@ -43,8 +48,20 @@ class Peers:
     def greet(self, peer: bytes, name: str) -> None:
         """Know a peer; where there are too many, the one that was silent longest is forgotten."""
         self._names[peer] = name
+        self.hear(peer)
         while len(self._names) > MAX_PEERS:
             self.forget(next(iter(self._names)), "there are too many clients")
+
+    def hear(self, peer: bytes) -> None:
+        """A peer has said something; strangers are not kept in mind."""
+        if peer in self:
+            self._heard[peer] = time.monotonic()
+
+    def present(self) -> tuple[list[str], int]:
+        """Names of those that were heard of in the last seconds, and how many they are in all."""
+        since = time.monotonic() - HEARD_S
+        names = [self._names[peer] for peer, heard in self._heard.items() if heard >= since]
+        return [name[:LONGEST_NAME] for name in names[:MOST_NAMES]], len(names)
 
     def touch(self, peer: bytes) -> None:
         """A known peer has something to ask."""
@@ -53,6 +70,7 @@ class Peers:
     def forget(self, peer: bytes, why: str) -> None:
         """Drop all that a peer has here."""
         log.info("peer %s dropped: %s", self._names.pop(peer, "unknown"), why)
+        self._heard.pop(peer, None)
         self._unread.pop(peer, None)
         self._forgotten(peer)
 

@@ -29,6 +29,8 @@ from protocol.keys import Identity
 from protocol.messages import (
     PROTOCOL_VERSION,
     Cancel,
+    ClientNames,
+    Clients,
     Describe,
     Description,
     Fetch,
@@ -196,6 +198,7 @@ class Server:
             log.warning("refused message %d from a peer: %s", self._malformed, error)
 
     def _handle(self, peer: bytes, message: Message, tensors: list[memoryview]) -> None:
+        self.peers.hear(peer)
         match message:
             case Hello():
                 self._greet(peer, message)
@@ -241,6 +244,9 @@ class Server:
         match call:
             case Describe():
                 self._reply(peer, request.id, Description(info=self._info))
+            case Clients():
+                names, count = self.peers.present()
+                self._reply(peer, request.id, ClientNames(tuple(names), count))
             case Fetch():
                 writer = TensorWriter()
                 fetched = Fetched(tensor=writer.add(self.shelf.read(call.slot)))

@@ -60,6 +60,7 @@ def messages_with_frames(draw: st.DrawFn) -> tuple[m.Message, list[memoryview]]:
     writer = TensorWriter()
     call = st.one_of(
         st.just(m.Describe()),
+        st.just(m.Clients()),
         st.builds(
             lambda a, space, psi, size: m.Generate(space, writer.add(a), psi, size),
             tensors,
@@ -94,6 +95,7 @@ def messages_with_frames(draw: st.DrawFn) -> tuple[m.Message, list[memoryview]]:
     )
     result = st.one_of(
         st.builds(m.Description, infos),
+        st.builds(m.ClientNames, st.lists(names, max_size=20).map(tuple), counts),
         st.builds(lambda a, b: m.Pictures(writer.add(a), writer.add(b)), tensors, tensors),
         st.builds(lambda a: m.Texts(writer.add(a)), tensors),
         st.builds(lambda a: m.Embeddings(writer.add(a)), tensors),

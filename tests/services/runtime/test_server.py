@@ -22,6 +22,8 @@ from protocol.errors import (
 from protocol.frames import decode, encode
 from protocol.messages import (
     Cancel,
+    ClientNames,
+    Clients,
     Describe,
     Description,
     EmbedTexts,
@@ -187,6 +189,17 @@ def test_mistakes_are_answered_in_one_sentence(serve: Serve, client: Client) -> 
     answer = client.call(service, Describe()).answer()
     assert isinstance(answer.reply.result, Description)
     assert answer.reply.result.info == service.info
+
+
+def test_a_service_names_those_that_speak_to_it(serve: Serve, client: Client) -> None:
+    endpoint = serve(MeanRole()).endpoint
+    service = client.connect(endpoint, "discriminator")
+    with Client("0007-a-yellow-car" + "r" * 150) as other:
+        other.connect(endpoint, "discriminator")
+        found = client.call(service, Clients()).answer().reply.result
+    assert isinstance(found, ClientNames)
+    assert ("0007-a-yellow-car" + "r" * 150)[:100] in found.names
+    assert len(found.names) == found.clients == 2
 
 
 def test_the_wrong_role_is_refused(serve: Serve, client: Client) -> None:
