@@ -14,7 +14,7 @@ from orchestrator.runs.swaps import Wish, ask
 from orchestrator.terminal import Display
 from orchestrator.terminal.controls import Request
 from protocol.errors import GlasshouseError
-from protocol.registry import model_key
+from protocol.naming import model_key
 
 
 class Attendant:

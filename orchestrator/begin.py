@@ -16,6 +16,7 @@ from orchestrator.settings import RunSettings, read_settings
 from orchestrator.targets import read_part
 from orchestrator.terminal import Display
 from protocol.errors import BadRequestError
+from protocol.naming import model_key
 
 
 def new_run(settings: RunSettings, display: Display, interrupts: Interrupts) -> Run:
@@ -127,9 +128,7 @@ def settled(settings: RunSettings) -> RunSettings:
         GlasshouseError: a picture to caption or to resemble cannot be read.
     """
     paths: dict[str, object] = {
-        name: str(Path(where).absolute())
-        for name in ("generator", "clip", "discriminator")
-        if (where := getattr(settings, name)).endswith(".safetensors")
+        name: model_key(getattr(settings, name)) for name in ("generator", "clip", "discriminator")
     }
     if settings.caption:
         read_picture(Path(settings.caption))  # now, and not only when the services are ready

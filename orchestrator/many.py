@@ -20,15 +20,16 @@ from orchestrator.fleet.assemble import ROLES
 from orchestrator.fleet.lasting import living
 from orchestrator.fleet.launcher import LocalLauncher, ServiceSpec
 from orchestrator.interrupts import StoppedError
-from orchestrator.settings import RunSettings, is_endpoint
 from orchestrator.terminal.board import Chalk, Feed
 from protocol.errors import BadRequestError, GlasshouseError, StorageError
+from protocol.naming import is_endpoint, model_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.interrupts import Interrupts
     from orchestrator.run import Run
+    from orchestrator.settings import RunSettings
     from protocol.messages import Role
 
 MOST_TARGETS = 10_000
@@ -128,7 +129,7 @@ def _lent(
     """Start what no living service offers; endpoints by role and model."""
     started = {}
     for role in ROLES:
-        model = getattr(settings, role)
+        model = model_key(getattr(settings, role))
         spec = ServiceSpec(role, model, settings.device, settings.threads or 1)
         if model != "none" and not is_endpoint(model) and (settings.own or not living(spec)):
             started[role, model] = launcher.start(spec)

@@ -22,11 +22,12 @@ from orchestrator.runs import RunFolder
 from orchestrator.runs.folder import next_name
 from orchestrator.runs.history import REFINED
 from orchestrator.runs.listing import summaries
-from orchestrator.settings import RunSettings, endpoints, is_endpoint
+from orchestrator.settings import RunSettings, endpoints
 from orchestrator.terminal.snapshot import clock, printable
 from protocol.client import Client
 from protocol.errors import BadRequestError, WeightsError
 from protocol.messages import Role
+from protocol.naming import is_endpoint, split_model, weights_path
 
 PROCESS_MB = 500
 """What a service takes besides its weights, torch above all; the small ones take 340 to 490."""
@@ -190,11 +191,11 @@ def _weights(role: Role, model: str) -> float | None:
     Raises:
         BadRequestError: the catalogue knows no such model.
     """
-    if model.endswith(".safetensors"):
-        place = Path(model)
+    if place := weights_path(model):
         if not place.is_file():
-            raise BadRequestError(f"{model} is not there; name another file, or a model")
+            raise BadRequestError(f"{place} is not there; name another file, or a model")
         return place.stat().st_size / 1e6
+    model, _ = split_model(model)
     rows = {row.name: row for row in catalogue() if row.role == role}
     if model not in rows:
         nearest = difflib.get_close_matches(model, rows, n=1, cutoff=0.0)

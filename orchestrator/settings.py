@@ -12,6 +12,7 @@ from orchestrator.profiles import find_profile
 from orchestrator.targets import JOINT, read_part, read_prompts
 from protocol.endpoints import check_endpoint
 from protocol.errors import BadRequestError, ConfigError
+from protocol.naming import is_endpoint, split_model, with_options
 
 MOST_PROMPT_CHARACTERS = 1_000
 CAPTIONER = "mini-captions"
@@ -24,8 +25,8 @@ class RunSettings:
 
     Attributes:
         prompt: what the picture should show; several prompts with weights are joined by " | ".
-        generator: model name, path or endpoint of the service that draws; endpoints of several
-            services with the same model are joined with commas.
+        generator: model name or path, with options (`protocol/naming.py`), or endpoint of the
+            service that draws; endpoints of several with the same model are joined with commas.
         clip: the same of the service that compares.
         discriminator: the same of the service that judges realism; "none" to leave it out.
         algorithm: name of the search algorithm.
@@ -34,6 +35,7 @@ class RunSettings:
         generations: how many in all; the first is random.
         space: latent space of the genomes; empty for the generator's first.
         truncation_psi: 1 as trained, towards 0 the average picture.
+        temperature: of the tokens of captions; 0 takes the likeliest.
         seed: of all randomness.
         device: where services that this run starts compute.
         threads: CPU threads of each of them; 0 for a fair share.
@@ -58,6 +60,7 @@ class RunSettings:
     generations: int = 60
     space: str = ""
     truncation_psi: float = 1.0
+    temperature: float = 0.0
     seed: int = 0
     device: str = "cpu"
     threads: int = 0
@@ -84,8 +87,13 @@ class RunSettings:
             ends_of(measure)
         if self.caption:
             self._check_caption()
+        elif self.temperature:
+            raise BadRequestError("only captions have a temperature; leave --temperature out")
         for where in (self.generator, self.clip, self.discriminator):
-            for endpoint in endpoints(where) if is_endpoint(where) else ():
+            if not is_endpoint(where):
+                split_model(where)
+                continue
+            for endpoint in endpoints(where):
                 check_endpoint(endpoint)
 
     @property
@@ -128,8 +136,26 @@ class RunSettings:
             )
         if self.discriminator != "none":
             raise BadRequestError("no discriminator judges captions; leave --discriminator out")
+        if self.truncation_psi != 1.0:
+            raise BadRequestError("captions know no truncation; leave --truncation out")
         if self.refine:
             raise BadRequestError("captions have no gradient to refine them by; leave --refine out")
+
+    def told(self, precision: str | None, augment: int | None) -> "RunSettings":
+        """The same with these options behind the names of its models: of all, and of clip.
+
+        Raises:
+            BadRequestError: a model says that already, or is an endpoint.
+        """
+        everywhere = {"precision": precision} if precision else {}
+        models = {
+            role: with_options(getattr(self, role), everywhere)
+            for role in ("generator", "clip", "discriminator")
+            if getattr(self, role) != "none"
+        }
+        if augment is not None:
+            models["clip"] = with_options(models["clip"], {"augment": str(augment)})
+        return replace(self, **models)  # type: ignore[arg-type] # names of fields
 
     def recorded(self) -> dict[str, Any]:
         """As JSON can hold it; `read_settings` reads it back."""
@@ -149,7 +175,7 @@ class RunSettings:
         for name in ("algorithm", "space", "profile"):
             if getattr(self, name) != getattr(plain, name):
                 words += [f"--{name}", getattr(self, name)]
-        for name in ("population", "generations", "truncation_psi", "refine"):
+        for name in ("population", "generations", "truncation_psi", "temperature", "refine"):
             if getattr(self, name) != getattr(plain, name):
                 words += [f"--{name.removesuffix('_psi')}", str(getattr(self, name))]
         for name, value in self.parameters.items():
@@ -235,11 +261,6 @@ def _path(kind: type[Any], value: object) -> Path:
     if kind is not Path or not isinstance(value, str):
         raise TypeError(f"wanted {kind.__name__}, got {value!r}")
     return Path(value)
-
-
-def is_endpoint(where: str) -> bool:
-    """Whether a model was named by the address of a service, or of several."""
-    return "://" in where
 
 
 def endpoints(where: str) -> list[str]:

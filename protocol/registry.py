@@ -30,7 +30,7 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         role: generator, clip, discriminator or classifier.
-        model: catalogue name, or the absolute path of its weights.
+        model: catalogue name or the absolute path of its weights, with options (`naming`).
         digest: of the weights, as in WELCOME.
         device: where it computes.
         owned: whether it belongs to one run and ends with it.
@@ -96,11 +96,6 @@ def registered() -> list[Registered]:
     """All living services of this user that can be found, oldest first."""
     found = [_read(path) for path in runtime_dir().glob("*.json")]
     return sorted((one for one in found if one is not None), key=lambda one: one.since)
-
-
-def model_key(model: str) -> str:
-    """How a registration names a model that a user named: a path is made absolute."""
-    return str(Path(model).absolute()) if model.endswith(".safetensors") else model
 
 
 def _read(path: Path) -> Registered | None:

@@ -12,16 +12,19 @@ one fetched file becomes two models. BigGAN-deep's were published without digest
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from protocol.errors import BadRequestError, WeightsError
+from protocol.naming import split_model
 from services.fetching.folder import added_models, models_folder
 
 if TYPE_CHECKING:  # it would bring numpy, which `service models` does not need
+    from collections.abc import Mapping
+
     from protocol.messages import Role
 
 BUNDLED: Final = "bundled"
@@ -55,6 +58,7 @@ class Model:
         sha256: of the same, 64 hex digits; empty where the hub says it or nobody does.
         open_clip: of a CLIP, open_clip's own name for it, MODEL:TAG.
         bar_rows: black rows above and below every picture of the published generator.
+        options: what a user named behind it (`services/options.py`).
     """
 
     name: str
@@ -71,6 +75,7 @@ class Model:
     sha256: str = ""
     open_clip: str = ""
     bar_rows: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def place(self) -> Path:
@@ -302,12 +307,17 @@ def all_models() -> list[Model]:
     return [*MODELS, *added, *own]
 
 
-def find_model(name: str, role: Role) -> Model:
-    """The model that a user named, by catalogue name or by path.
+def find_model(named: str, role: Role) -> Model:
+    """The model that a user named, by catalogue name or by path, with the options behind it.
 
     Raises:
-        BadRequestError: no such model, or one of another role.
+        BadRequestError: no such model, one of another role, or options that cannot be read.
     """
+    name, options = split_model(named)
+    return replace(_find_model(name, role), options=options)
+
+
+def _find_model(name: str, role: Role) -> Model:
     if name.endswith(".safetensors"):
         return Model(name, role, str(Path(name).absolute()), "a file of yours", source="")
     models = all_models()

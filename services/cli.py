@@ -22,7 +22,16 @@ app = typer.Typer(
 app.add_typer(models, name="models")
 
 ModelOption = Annotated[
-    str, typer.Option("--model", "-m", help="Catalogue name or path to a .safetensors file.")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Catalogue name or path to a .safetensors file; with options, as in "
+        "mini-car,noise=none (docs/models.md).",
+    ),
+]
+PrecisionOption = Annotated[
+    str | None, typer.Option("--precision", help="float32, bf16 or fp16; float32 by default.")
 ]
 BindOption = Annotated[
     str,
@@ -37,10 +46,21 @@ OwnedOption = Annotated[
 ]
 
 
-def _serve(role: str, model: str, bind: str, device: str, threads: int, *, owned: bool) -> None:
+def _serve(  # what the commands share
+    role: str,
+    model: str,
+    bind: str,
+    device: str,
+    threads: int,
+    *,
+    owned: bool,
+    **options: object,
+) -> None:
+    from protocol.naming import with_options
     from services.runtime.process import ServeOptions, serve
 
-    serve(ServeOptions(role, model, bind, device, threads, owned))  # type: ignore[arg-type] # ours
+    told = {name: str(value) for name, value in options.items() if value is not None}
+    serve(ServeOptions(role, with_options(model, told), bind, device, threads, owned))  # type: ignore[arg-type] # ours
 
 
 @app.command()
@@ -49,22 +69,28 @@ def generator(
     bind: BindOption = "",
     device: DeviceOption = "cpu",
     threads: ThreadsOption = 0,
+    precision: PrecisionOption = None,
     owned: OwnedOption = False,
 ) -> None:
     """Serve a generator: genomes in, pictures out."""
-    _serve("generator", model, bind, device, threads, owned=owned)
+    _serve("generator", model, bind, device, threads, owned=owned, precision=precision)
 
 
 @app.command()
-def clip(
+def clip(  # noqa: PLR0917 # one parameter an option
     model: ModelOption = "mini-clip",
     bind: BindOption = "",
     device: DeviceOption = "cpu",
     threads: ThreadsOption = 0,
+    precision: PrecisionOption = None,
+    augment: Annotated[
+        int | None,
+        typer.Option(min=0, help="Random crops of each picture to look at; 0 for none."),
+    ] = None,
     owned: OwnedOption = False,
 ) -> None:
     """Serve a CLIP: texts and pictures to vectors."""
-    _serve("clip", model, bind, device, threads, owned=owned)
+    _serve("clip", model, bind, device, threads, owned=owned, precision=precision, augment=augment)
 
 
 @app.command()
@@ -73,10 +99,11 @@ def discriminator(
     bind: BindOption = "",
     device: DeviceOption = "cpu",
     threads: ThreadsOption = 0,
+    precision: PrecisionOption = None,
     owned: OwnedOption = False,
 ) -> None:
     """Serve a discriminator: how real pictures look."""
-    _serve("discriminator", model, bind, device, threads, owned=owned)
+    _serve("discriminator", model, bind, device, threads, owned=owned, precision=precision)
 
 
 @app.command()

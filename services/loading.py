@@ -1,4 +1,4 @@
-"""From a catalogue row to a role that is ready to compute.
+"""From a catalogue row, and the options that it was named with, to a role ready to compute.
 
 The checkpoint says its architecture, such as "stylegan2-generator"; the module of that name in the
 role's folder (`services/generator/stylegan2_generator.py`) loads it. Nothing else is ever imported.
@@ -13,6 +13,7 @@ import torch
 
 from protocol.errors import BadRequestError, WeightsError
 from protocol.messages import RoleInfo, ServiceInfo
+from protocol.naming import join_model
 from services.catalogue import PACKAGE, Model
 from services.classifier.role import ClassifierRole, classifier_info
 from services.clip.role import ClipRole, clip_info
@@ -21,6 +22,7 @@ from services.generator.own_role import load_own
 from services.generator.role import GeneratorRole, generator_info
 from services.generator.text_role import TextModel, TextRole, text_info
 from services.models.checkpoints import Checkpoint, load_checkpoint
+from services.options import digest_with, options_of, read_options
 from services.runtime.role import Role
 
 QUEUE_BATCHES = 64
@@ -39,17 +41,18 @@ def load_role(model: Model, device_name: str) -> Role:
 
     Raises:
         WeightsError: the file is missing, damaged or of another architecture.
-        BadRequestError: no such device.
+        BadRequestError: no such device, or no such option.
     """
     device = find_device(device_name)
     if model.source.startswith(PACKAGE):
+        read_options(model.name, model.options, {})
         return load_own(model.name, device)
     path = model.path
     try:
         checkpoint = load_checkpoint(path)
         name = _module_name(checkpoint, model.role)
         module = importlib.import_module(f"services.{model.role}.{name}")
-        role = _serve(model, checkpoint, module.load(checkpoint, device), device)
+        role = _serve(model, checkpoint, module.load, device)
     except (OSError, ValueError) as error:
         raise WeightsError(f"{model.name} cannot be loaded: {error}") from error
     role.warm_up()
@@ -84,19 +87,25 @@ def _module_name(checkpoint: Checkpoint, role: str) -> str:
     return name
 
 
-def _serve(model: Model, checkpoint: Checkpoint, loaded: Any, device: torch.device) -> Role:
+def _serve(
+    model: Model, checkpoint: Checkpoint, load: Callable[..., Any], device: torch.device
+) -> Role:
+    of_network, of_role = options_of(load), options_of(ROLES[model.role][0].__init__)
+    told = read_options(model.name, model.options, of_network | of_role)
+    by_role = {option.parameter for option in of_role.values()}
+    loaded = load(checkpoint, device, **{k: v for k, v in told.items() if k not in by_role})
     writes = isinstance(loaded, TextModel)
     make_role, describe = (TextRole, text_info) if writes else ROLES[model.role]
     rows = _batch_rows(model, loaded, device)
     info = ServiceInfo(
-        model=model.name,
-        digest=checkpoint.digest,
+        model=join_model(model.name, model.options),
+        digest=digest_with(checkpoint.digest, told),
         device=str(device),
         batch_rows=rows,
         queue_rows=rows * QUEUE_BATCHES,
         about=describe(loaded),
     )
-    return make_role(loaded, info, device)
+    return make_role(loaded, info, device, **{k: v for k, v in told.items() if k in by_role})
 
 
 def _batch_rows(model: Model, loaded: Any, device: torch.device) -> int:

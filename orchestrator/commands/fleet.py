@@ -28,13 +28,20 @@ Names = Annotated[
 OneName = Annotated[str, typer.Argument(metavar="SERVICE", help="A name, or how it begins.")]
 
 
-def up(  # noqa: PLR0917 # one parameter an option
+def up(  # noqa: PLR0913, PLR0917 # one parameter an option
     generator: Annotated[
         list[str] | None, typer.Option(help="A generator to serve; may be repeated.")
     ] = None,
     clip: Annotated[list[str] | None, typer.Option(help="A CLIP to serve.")] = None,
     discriminator: Annotated[
         list[str] | None, typer.Option(help="A discriminator to serve.")
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="Of every model: float32, bf16 or fp16; as NAME,precision=bf16 of one."),
+    ] = None,
+    augment: Annotated[
+        int | None, typer.Option(min=0, help="Random crops of each picture that a CLIP looks at.")
     ] = None,
     replicas: Annotated[int, typer.Option(min=1, max=64, help="How many of each.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda:N.")] = "cpu",
@@ -54,7 +61,7 @@ def up(  # noqa: PLR0917 # one parameter an option
     if not any(named.values()):
         named = {role: [model] for role, model in zip(ROLES, BUNDLED, strict=True)}
     wanted = [
-        ServiceSpec(role, model, device, threads)  # type: ignore[arg-type] # one of the roles
+        ServiceSpec(role, _told(role, model, precision, augment), device, threads)  # type: ignore[arg-type] # one of the roles
         for role, models in named.items()
         for model in models or ()
     ]
@@ -63,6 +70,16 @@ def up(  # noqa: PLR0917 # one parameter an option
         print(f"{one.name} is up already: {one.registration.model} at {one.endpoint}")
     for one in started:
         print(f"{one.name} is up: {one.registration.model} at {one.endpoint}")
+
+
+def _told(role: str, model: str, precision: str | None, augment: int | None) -> str:
+    """The model with the options that were given for all, and for CLIPs."""
+    from protocol.naming import with_options
+
+    options = {"precision": precision} if precision else {}
+    if augment is not None and role == "clip":
+        options["augment"] = str(augment)
+    return with_options(model, options)
 
 
 def down(

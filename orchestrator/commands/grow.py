@@ -25,10 +25,27 @@ SEARCH, MODELS, OUTPUT = "Search", "Models", "Output"
 
 
 def _model(name: str, more: str = "") -> Any:
-    words = f"Model, .safetensors file or endpoint{more}."
+    words = f"Model or .safetensors file, with options (docs/models.md), or endpoint{more}."
     return typer.Option(f"--{name}", help=words, rich_help_panel=MODELS)
 
 
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        help="Of every model: float32, bf16 or fp16; as NAME,precision=bf16 of one.",
+        rich_help_panel=MODELS,
+    ),
+]
+Augment = Annotated[
+    int | None,
+    typer.Option(
+        "--augment",
+        min=0,
+        help="Random crops of each picture that clip looks at; 0 for the picture itself.",
+        rich_help_panel=MODELS,
+    ),
+]
 Generator = Annotated[str, _model("generator")]
 Clip = Annotated[str, _model("clip")]
 Discriminator = Annotated[str, _model("discriminator", "; 'none' to leave it out")]
@@ -185,9 +202,21 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
             rich_help_panel=SEARCH,
         ),
     ] = 1.0,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            "--temperature",
+            min=0.0,
+            max=10.0,
+            help="Of captions: 0 takes the likeliest words, above they are drawn by --seed.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = 0.0,
     generator: Generator = "mini-car",
     clip: Clip = "mini-clip",
     discriminator: Discriminator = "mini-car-discriminator",
+    precision: Precision = None,
+    augment: Augment = None,
     device: Annotated[
         str,
         typer.Option(
@@ -258,6 +287,7 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
         generations=generations,
         space=space,
         truncation_psi=truncation,
+        temperature=temperature,
         seed=secrets.randbelow(2**31) if seed is None else seed,
         device=device,
         threads=threads,
@@ -275,12 +305,13 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
 
         said = [name for name in context.params if _was_said(context, name)]
         settings = with_preset(settings, preset, said)
+    if caption is not None and targets is None:
+        settings = captioning(settings, caption)
+    settings = settings.told(precision, augment)
     if dry_run:
-        _plan(ui, settings if caption is None else captioning(settings, caption), targets)
+        _plan(ui, settings, targets)
     if targets is not None:
         _grow_many(ui, images, settings, targets, jobs)
-    if caption is not None:
-        settings = captioning(settings, caption)
     _grow(ui, images, lambda display, interrupts: new_run(settings, display, interrupts))
 
 
@@ -374,7 +405,7 @@ def swap(
     """
     from orchestrator.runs import RunFolder
     from orchestrator.runs.swaps import Wish, ask
-    from protocol.registry import model_key
+    from protocol.naming import model_key
 
     one_of("ROLE", role, ("generator", "clip", "discriminator"))
     wish = Wish(role, model_key(model), reseed)  # type: ignore[arg-type] # checked above

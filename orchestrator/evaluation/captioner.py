@@ -44,12 +44,22 @@ class Captioner:
         ensemble: the services.
         target: (d,) float32, the picture's embedding.
         space: latent space of the genomes.
+        temperature: passed to the generator.
+        seed: the same.
     """
 
-    def __init__(self, ensemble: Ensemble, target: Float32, space: str) -> None:
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        target: Float32,
+        space: str,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> None:
         self._ensemble = ensemble
         self._target = target.astype(np.float64)
         self._space = space
+        self._temperature, self._seed = temperature, seed
 
     def evaluate(self, genomes: Float32) -> Evaluation:
         """Write and compare every genome, (n, size) float32.
@@ -89,7 +99,12 @@ class Captioner:
 
     def _write(self, genomes: Float32) -> Call:
         writer = TensorWriter()
-        call = Write(space=self._space, genomes=writer.add(genomes))
+        call = Write(
+            space=self._space,
+            genomes=writer.add(genomes),
+            temperature=self._temperature,
+            seed=self._seed if self._temperature else 0,
+        )
         return self._ensemble.generator.submit(call, writer.frames)
 
     def _evaluation(self, texts: list[str], embeddings: Float32, rows: int) -> Evaluation:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import UNSET
 
 from orchestrator.evaluation.captioner import Captioner, embed_picture, read_picture
 from orchestrator.evaluation.evaluator import Evaluation, Evaluator, Float32, Float64, embed_text
@@ -90,7 +91,8 @@ def set_up(client: Client, ensemble: Ensemble, settings: RunSettings) -> Setup:
     if settings.caption:
         picture, digest = read_picture(Path(settings.caption))
         prompt = f"{settings.prompt} ({digest})"
-        evaluator = Captioner(ensemble, embed_picture(ensemble, picture), space.name)
+        target = embed_picture(ensemble, picture)
+        evaluator = Captioner(ensemble, target, space.name, settings.temperature, settings.seed)
     else:
         target, prompt = embed_target(ensemble, settings)
         looks = profile.preprocessing
@@ -98,7 +100,15 @@ def set_up(client: Client, ensemble: Ensemble, settings: RunSettings) -> Setup:
         differentiator = Differentiator(ensemble, target, space.name, psi, looks)
     return Setup(
         ensemble,
-        Conditions(prompt, space, psi, models_of(ensemble), settings.profile, settings.measures),
+        Conditions(
+            prompt,
+            space,
+            psi,
+            models_of(ensemble),
+            settings.profile,
+            settings.measures,
+            settings.temperature or UNSET,
+        ),
         evaluator,
         directions(ensemble.clip, settings.measures),
         differentiator,

@@ -15,9 +15,10 @@ from orchestrator.fleet.lasting import living
 from orchestrator.fleet.launcher import POLL_S, LocalLauncher, ServiceSpec
 from orchestrator.fleet.replica import Elsewhere, Own, Replica, Shared
 from orchestrator.fleet.replicas import Replicas
-from orchestrator.settings import RunSettings, endpoints, is_endpoint
+from orchestrator.settings import RunSettings, endpoints
 from protocol.client import Client
 from protocol.messages import Role
+from protocol.naming import is_endpoint
 
 ROLES: tuple[Role, ...] = ("generator", "clip", "discriminator")
 

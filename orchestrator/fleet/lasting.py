@@ -24,7 +24,8 @@ from orchestrator.fleet.launcher import (
 )
 from protocol.endpoints import new_endpoint, remove_socket, runtime_dir, sweep
 from protocol.errors import BadRequestError, GlasshouseError, ServiceError, StorageError
-from protocol.registry import Registered, model_key, registered
+from protocol.naming import model_key, weights_path
+from protocol.registry import Registered, registered
 
 DRAIN_S = 35.0  # a service gives itself 30
 
@@ -47,8 +48,9 @@ def living(spec: ServiceSpec) -> list[Registered]:
 
 def _changed(model: str) -> float:
     """When the file of a model was last written; 0 for one of the catalogue."""
+    path = weights_path(model)
     try:
-        return Path(model).stat().st_mtime if model.endswith(".safetensors") else 0.0
+        return path.stat().st_mtime if path else 0.0
     except OSError:
         return 0.0
 

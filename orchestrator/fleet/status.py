@@ -7,6 +7,7 @@ from pathlib import Path
 from protocol.client import Client, Service
 from protocol.errors import GlasshouseError
 from protocol.messages import ClientNames, Clients
+from protocol.naming import weights_path
 from protocol.registry import Registered, registered
 
 ANSWER_S = 2.0
@@ -132,7 +133,8 @@ def table(seen: list[Seen]) -> str:
 
 def _cells(one: Seen) -> tuple[str, ...]:
     timed = one.rows > 0
-    model = Path(one.model).name if one.model.endswith(".safetensors") else one.model
+    path = weights_path(one.model)
+    model = one.model.removeprefix(f"{path.parent}/") if path else one.model
     return (
         one.name,
         model,

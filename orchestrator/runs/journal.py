@@ -83,6 +83,7 @@ class Conditions(msgspec.Struct, frozen=True):
         models: one a role.
         profile: how clip looked, and what realism cost.
         measures: pairs of prompts between which pictures were placed.
+        temperature: as a generator that writes was asked; left out where it was none.
     """
 
     prompt: str
@@ -91,6 +92,7 @@ class Conditions(msgspec.Struct, frozen=True):
     models: tuple[Model, ...]
     profile: str = "fixed"
     measures: tuple[str, ...] = ()
+    temperature: float | msgspec.UnsetType = msgspec.UNSET
 
     def same(self, other: Conditions) -> bool:
         """Whether scores under both can be compared; names of models do not matter."""
@@ -104,7 +106,7 @@ class Conditions(msgspec.Struct, frozen=True):
     def _key(self) -> tuple[object, ...]:
         digests = sorted((model.role, model.digest) for model in self.models)
         settings = (self.prompt, self.space, self.truncation_psi, self.profile, self.measures)
-        return (*settings, digests)
+        return (*settings, self.temperature, digests)
 
 
 class Lineage(msgspec.Struct, frozen=True):

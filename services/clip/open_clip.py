@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from services.models.checkpoints import Checkpoint
 from services.models.clip import ClipModel
+from services.options import DTYPES, Precision
 
 if TYPE_CHECKING:
     from protocol.messages import Resizing
@@ -43,10 +44,13 @@ class OpenClip:
         return self._model.embed_levels(levels, normalised=normalised)
 
 
-def load(checkpoint: Checkpoint, device: torch.device) -> OpenClip:
-    """The CLIP in a checkpoint.
+def load(
+    checkpoint: Checkpoint, device: torch.device, *, precision: Precision = "float32"
+) -> OpenClip:
+    """The CLIP in a checkpoint; `precision` is of all of it but the embeddings.
 
     Raises:
         ValueError: its configuration or tensors do not fit.
     """
-    return OpenClip(ClipModel(checkpoint.config, checkpoint.tensors, checkpoint.digest).to(device))
+    model = ClipModel(checkpoint.config, checkpoint.tensors, checkpoint.digest)
+    return OpenClip(model.to(device, DTYPES[precision]))

@@ -4,11 +4,11 @@ An architecture is one module here with `load(checkpoint, device) -> ClipModel`.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import torch
-from msgspec import UNSET
+from msgspec import UNSET, Meta
 from torch import Tensor
 from torch.nn import functional
 
@@ -30,6 +30,8 @@ from services.models.checkpoints import Checkpoint
 from services.runtime.images import check_images
 from services.runtime.role import Options, ReadTensor, Role, Rows
 from services.runtime.views import crops, random_corners
+
+MOST_CROPS = 256
 
 
 class ClipModel(Protocol):
@@ -99,7 +101,12 @@ class ClipRole(Role):
     """
 
     def __init__(
-        self, model: ClipModel, info: ServiceInfo, device: torch.device, augment: int = 0
+        self,
+        model: ClipModel,
+        info: ServiceInfo,
+        device: torch.device,
+        *,
+        augment: Annotated[int, Meta(ge=0, le=MOST_CROPS)] = 0,
     ) -> None:
         self.info = info
         self._model = model

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from services.models.checkpoints import Checkpoint
 from services.models.stylegan2_discriminator import Discriminator, DiscriminatorConfig
-from services.models.stylegan2_layers import FLOAT32, Execution
+from services.models.stylegan2_layers import FLOAT32, Execution, execution_of
+from services.options import Precision
 
 BLACK = -1.0
 
@@ -50,9 +51,9 @@ class StyleGAN2Discriminator:
 
 
 def load(
-    checkpoint: Checkpoint, device: torch.device, execution: Execution = FLOAT32
+    checkpoint: Checkpoint, device: torch.device, *, precision: Precision = "float32"
 ) -> StyleGAN2Discriminator:
-    """The discriminator in a checkpoint.
+    """The discriminator in a checkpoint; `precision` is of the four highest resolutions.
 
     Raises:
         ValueError: its configuration or tensors are not those of a StyleGAN2 discriminator.
@@ -64,4 +65,4 @@ def load(
         raise ValueError(
             f"the tensors are not those of a StyleGAN2 discriminator: {error}"
         ) from error
-    return StyleGAN2Discriminator(discriminator, device, execution)
+    return StyleGAN2Discriminator(discriminator, device, execution_of(precision))

@@ -9,28 +9,39 @@ Three latent spaces, all with z, a standard normal within -2 and 2:
 * `z+bits`: 1,000 bits and the softmax over them, as CLIP-GLaSS has it. It can express no class: one
   bit alone makes 0.27 % of the mixture. For comparisons with its tables.
 
+A class that is fixed (`class=207`, `class=tabby_cat+tiger_cat` for equal parts of several) leaves
+the space `z` alone.
+
 psi multiplies z and chooses the statistics of batch norm, which end at 1.
 """
+
+import difflib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from protocol.errors import BadRequestError
 from protocol.latent import LatentSpace, Segment
 from services.models.biggan import BigGAN, read_config
 from services.models.biggan_folded import FoldedBigGAN, Maps
 from services.models.checkpoints import Checkpoint
+from services.models.torchvision_ops import ensure_torchvision
+from services.options import DTYPES, Precision
 
 Z_BOUND = 2.0  # where the released networks' z is cut
 Q_BOUND = 4.0  # in standard deviations; every class lies within
 MIXED = 3
 SHARPNESS = 4.0  # of weights from N(0, 1): the first of three has about nine tenths
 BIT_PROBABILITY = 0.005  # of CLIP-GLaSS
+IMAGENET = 1000
 
 
 class BigGANDeep:
     """A BigGAN-deep generator behind the generator role."""
 
-    def __init__(self, network: BigGAN, maps: Maps) -> None:
+    def __init__(self, network: BigGAN, maps: Maps, classes: Sequence[int] = ()) -> None:
+        """`classes` are fixed, in equal parts; without any they are searched for."""
         config = network.config
         self.height = self.width = config.output_dim
         self._z_dim = config.z_dim
@@ -40,14 +51,17 @@ class BigGANDeep:
         last = config.num_classes - 1
         z = Segment("z", "real", config.z_dim, -Z_BOUND, Z_BOUND, "truncated_normal")
         q = Segment("q", "real", config.class_embed_dim, -Q_BOUND, Q_BOUND, "truncated_normal")
-        classes = Segment("classes", "categorical", MIXED, 0, last, "uniform")
+        mixed = Segment("classes", "categorical", MIXED, 0, last, "uniform")
         weights = Segment("weights", "real", MIXED, -Z_BOUND, Z_BOUND, "truncated_normal")
         bits = Segment("bits", "binary", config.num_classes, 0, 1, "uniform", BIT_PROBABILITY)
-        self.spaces = (
+        self.spaces: tuple[LatentSpace, ...] = (
             LatentSpace("z+embedding", (z, q)),
-            LatentSpace("z+mixture", (z, classes, weights)),
+            LatentSpace("z+mixture", (z, mixed, weights)),
             LatentSpace("z+bits", (z, bits)),
         )
+        if classes:
+            self._fixed = self._embeddings[list(classes)].mean(0)
+            self.spaces = (LatentSpace("z", (z,)),)
 
     def draw(self, space: str, genomes: Tensor, truncation_psi: float) -> Tensor:
         """(n, size) float32 -> (n, 3, r, r) float32."""
@@ -57,6 +71,8 @@ class BigGANDeep:
 
     def _embedding(self, space: str, genes: Tensor) -> Tensor:
         """(n, class_embed_dim) from the genes that say the class."""
+        if space == "z":
+            return self._fixed.expand(len(genes), -1)
         if space == "z+embedding":
             return self._mean + genes @ self._root
         if space == "z+bits":
@@ -77,10 +93,47 @@ def whitening(rows: Tensor) -> tuple[Tensor, Tensor]:
     return mean.to(rows.dtype), root.to(rows.dtype)
 
 
-def load(checkpoint: Checkpoint, device: torch.device) -> BigGANDeep:
-    """The generator in a checkpoint.
+def find_classes(words: str, count: int) -> list[int]:
+    """The classes that are named by numbers or, of ImageNet's, by open_clip's names, joined by +.
 
     Raises:
+        BadRequestError: there is no such class.
+    """
+    return [_find_class(word.strip(), count) for word in words.split("+")] if words else []
+
+
+def _find_class(word: str, count: int) -> int:
+    if word.isascii() and word.isdigit():
+        if int(word) < count:
+            return int(word)
+        raise BadRequestError(f"there is no class {word}; the classes are 0 to {count - 1}")
+    names = _names() if count == IMAGENET else []
+    wanted = word.replace("_", " ").lower()
+    if wanted in names:
+        return names.index(wanted)
+    near = difflib.get_close_matches(wanted, names, n=3)
+    advice = f"did you mean {' or '.join(near)}" if near else f"give a number, 0 to {count - 1}"
+    raise BadRequestError(f"there is no class '{word}'; {advice}")
+
+
+def _names() -> list[str]:
+    ensure_torchvision()
+    from open_clip import IMAGENET_CLASSNAMES
+
+    return [name.lower() for name in IMAGENET_CLASSNAMES]
+
+
+def load(
+    checkpoint: Checkpoint,
+    device: torch.device,
+    *,
+    precision: Precision = "float32",
+    class_: str = "",
+) -> BigGANDeep:
+    """The generator in a checkpoint; `precision` is of the feature maps.
+
+    Raises:
+        BadRequestError: there is no such class.
         ValueError: its configuration or tensors are not those of a BigGAN-deep generator.
     """
     with torch.device("meta"):  # its tensors come from the checkpoint
@@ -90,4 +143,7 @@ def load(checkpoint: Checkpoint, device: torch.device) -> BigGANDeep:
     except RuntimeError as error:
         why = "".join(str(error).splitlines()[1:2]).strip()  # of hundreds of lines
         raise ValueError(f"the tensors are not those of a BigGAN generator: {why:.300}") from error
-    return BigGANDeep(network.eval().requires_grad_(requires_grad=False).to(device), Maps())
+    maps = Maps(DTYPES[precision], channels_last=precision != "float32")
+    classes = find_classes(class_, network.config.num_classes)
+    network.eval().requires_grad_(requires_grad=False)
+    return BigGANDeep(network.to(device), maps, classes)

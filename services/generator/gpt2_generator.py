@@ -9,7 +9,6 @@ Config: transformers' entries for the network, `tokenizer` (what `tokenizer.json
 `max_new_tokens`.
 """
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +18,8 @@ from torch import Tensor
 from protocol.latent import LatentSpace, Segment
 from services.models.causal_lm import CausalLM, Choose, build_lm, build_tokenizer
 from services.models.checkpoints import Checkpoint, Json
+from services.models.streams import row_streams
+from services.options import DTYPES, Precision
 
 PREFIX_LENGTH: Final = 20
 PROMPT: Final = "the picture of"
@@ -93,8 +94,7 @@ def _likeliest(_: int, logits: Tensor) -> Tensor:
 
 def _drawn(genomes: Tensor, temperature: float, seed: int) -> Choose:
     """Tokens from softmax(logits / temperature), by Gumbel noise that is each row's own."""
-    rows = genomes.cpu().float().numpy()
-    streams = [torch.Generator().manual_seed(_row_seed(row.tobytes(), seed)) for row in rows]
+    streams = row_streams(genomes, seed)
 
     def choose(_: int, logits: Tensor) -> Tensor:
         size = logits.shape[1]
@@ -104,20 +104,15 @@ def _drawn(genomes: Tensor, temperature: float, seed: int) -> Choose:
     return choose
 
 
-def _row_seed(genome: bytes, seed: int) -> int:
-    digest = hashlib.blake2b(genome, digest_size=8, key=seed.to_bytes(8, "little")).digest()
-    return int.from_bytes(digest, "little") >> 1
-
-
-def load(checkpoint: Checkpoint, device: torch.device) -> GPT2:
-    """The language model in a checkpoint.
+def load(checkpoint: Checkpoint, device: torch.device, *, precision: Precision = "float32") -> GPT2:
+    """The language model in a checkpoint; `precision` is of all of it but the logits.
 
     Raises:
         ValueError: it cannot be made from its configuration, tokenizer and tensors.
     """
     config = {key: value for key, value in checkpoint.config.items() if key not in OWN_ENTRIES}
     model = build_lm(config, checkpoint.tensors)
-    model.network.to(device)  # type: ignore[arg-type] # transformers' own stub of it
+    model.network.to(device, DTYPES[precision])  # type: ignore[arg-type] # transformers' own stub of it
     tokenizer = build_tokenizer(checkpoint.config.get("tokenizer", {}))
     return GPT2(model, tokenizer, read_writing(checkpoint.config))
 

@@ -44,6 +44,7 @@ class ClipModel:
             fit_tensors(self.network, tensors, ARCHITECTURE)
         self.network.eval().requires_grad_(requires_grad=False)
         self.tokenizer = WordTokenizer(config["words"], self.context_length)
+        self._dtype = torch.float32
         self._mean = torch.tensor(config["mean"]).reshape(1, 3, 1, 1)
         self._std = torch.tensor(config["std"]).reshape(1, 3, 1, 1)
 
@@ -77,9 +78,10 @@ class ClipModel:
         """Where the weights are."""
         return self._mean.device
 
-    def to(self, device: torch.device | str) -> "ClipModel":
-        """Move to a device; returns itself."""
-        self.network.to(device)
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> "ClipModel":
+        """Move to a device, the network in `dtype`; returns itself."""
+        self.network.to(device, dtype)
+        self._dtype = dtype
         self._mean, self._std = self._mean.to(device), self._std.to(device)
         return self
 
@@ -115,7 +117,8 @@ class ClipModel:
         `normalised`, as CLIP-GLaSS did.
         """
         pixels = self.preprocessed(levels) if normalised else unit_range(levels)
-        return functional.normalize(self.network.encode_image(pixels).float(), dim=1)
+        embedded = self.network.encode_image(pixels.to(self._dtype))
+        return functional.normalize(embedded.float(), dim=1)
 
     def preprocessed(self, images: Tensor) -> Tensor:
         """(n, h, w, 3), 0 to 255 -> (n, 3, h, w) float32 on the device, normalised."""

@@ -58,13 +58,15 @@ class PublishedClip:
         self.embed_dim = int(model_cfg["embed_dim"])
         self.context_length = int(model_cfg["text_cfg"].get("context_length", 77))
         self.resizing = _resizing(preprocess)
+        self._dtype = torch.float32
         self._tokenizer = _tokenizer(config, tensors)
         self._mean = torch.tensor(preprocess["mean"]).reshape(1, 3, 1, 1)
         self._std = torch.tensor(preprocess["std"]).reshape(1, 3, 1, 1)
 
-    def to(self, device: torch.device) -> "PublishedClip":
-        """Move to a device; returns itself."""
-        self.network.to(device)
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> "PublishedClip":
+        """Move to a device, the network in `dtype`; returns itself."""
+        self.network.to(device, dtype)
+        self._dtype = dtype
         self._mean, self._std = self._mean.to(device), self._std.to(device)
         return self
 
@@ -92,7 +94,8 @@ class PublishedClip:
         pixels = levels.permute(0, 3, 1, 2).to(torch.float32) / 255.0
         if normalised:
             pixels = (pixels - self._mean) / self._std
-        return functional.normalize(self.network.encode_image(pixels).float(), dim=1)  # type: ignore[operator] # open_clip's method
+        embedded = self.network.encode_image(pixels.to(self._dtype))  # type: ignore[operator] # open_clip's method
+        return functional.normalize(embedded.float(), dim=1)
 
 
 def build_network(config: Json) -> nn.Module:

@@ -10,6 +10,7 @@ default; class conditions and clamping: Karras et al. 2020b (ADA), appendix.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -34,6 +35,8 @@ from services.models.stylegan2_layers import (
 
 NoiseMode = Literal["const", "random", "none"]
 """`const` adds the stored noise, `random` fresh noise (a row then depends on luck), `none` none."""
+Noise = NoiseMode | Sequence[torch.Generator]
+"""As told, or from a stream of each row's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,14 @@ def normalised(z: Tensor) -> Tensor:
     return z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
+def drawn_noise(x: Tensor, noise: Noise) -> Tensor:
+    """(n, 1, h, w) standard normal for features (n, c, h, w), like them in type and place."""
+    if isinstance(noise, str):
+        return torch.randn_like(x[:, :1])
+    rows = [torch.randn(x.shape[2:], generator=stream) for stream in noise]
+    return torch.stack(rows)[:, None].to(x)
+
+
 class SynthesisLayer(nn.Module):
     """Modulated 3x3 convolution, noise, bias and leaky ReLU."""
 
@@ -188,15 +199,15 @@ class SynthesisLayer(nn.Module):
         self._clamp = config.conv_clamp
 
     def forward(
-        self, x: Tensor, w: Tensor, noise_mode: NoiseMode, gain: float = 1.0, *, fused: bool = False
+        self, x: Tensor, w: Tensor, noise_mode: Noise, gain: float = 1.0, *, fused: bool = False
     ) -> Tensor:
         """(n, in, h, w) features and (n, w_dim) -> (n, out, resolution, resolution)."""
         kernel = self.resample_filter if self._up else None
         x = modulated_conv(x, self.weight, self.affine(w), kernel, fused=fused)
         if noise_mode == "const":
             x = x + (self.noise_const * self.noise_strength).to(x.dtype)
-        elif noise_mode == "random":
-            x = x + torch.randn_like(x[:, :1]) * self.noise_strength.to(x.dtype)
+        elif noise_mode != "none":
+            x = x + drawn_noise(x, noise_mode) * self.noise_strength.to(x.dtype)
         clamp = clamp_in(x.dtype, self._clamp)
         return activated(x, self.bias, SQRT_2 * gain, clamp and clamp * gain)
 
@@ -250,7 +261,7 @@ class SynthesisBlock(nn.Module):
         x: Tensor | None,
         image: Tensor | None,
         ws: list[Tensor],
-        noise_mode: NoiseMode,
+        noise_mode: Noise,
         execution: Execution = FLOAT32,
     ) -> tuple[Tensor, Tensor | None]:
         """Features and picture (float32) of half the resolution -> those of this one.
@@ -293,7 +304,7 @@ class Synthesis(nn.Module):
         for resolution in self._resolutions:
             self.add_module(f"b{resolution}", SynthesisBlock(config, resolution))
 
-    def forward(self, w: Tensor, noise_mode: NoiseMode = "const") -> Tensor:
+    def forward(self, w: Tensor, noise_mode: Noise = "const") -> Tensor:
         """(n, w_dim) or (n, num_ws, w_dim) float32 -> (n, 3, r, r) float32, about -1 to 1."""
         ws = [w] * self._num_ws if w.ndim == 2 else list(w.unbind(1))
         x: Tensor | None = None
@@ -322,7 +333,7 @@ class Generator(nn.Module):
         self,
         z: Tensor,
         truncation_psi: float = 1.0,
-        noise_mode: NoiseMode = "const",
+        noise_mode: Noise = "const",
         labels: Tensor | None = None,
     ) -> Tensor:
         """(n, z_dim) float32, standard normal -> (n, 3, r, r) float32, about -1 to 1.

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from services.options import DTYPES, Precision
+
 SQRT_2 = math.sqrt(2.0)
 SQRT_HALF = math.sqrt(0.5)
 HALF_CLAMP = 256.0  # of NVIDIA's fp16 networks, for those trained without one
@@ -62,9 +64,11 @@ class Execution:
 FLOAT32 = Execution()
 
 
-def half_precision(device: torch.device) -> torch.dtype:
-    """The 16-bit type that convolutions are quick in: float16 on a GPU, bfloat16 on a CPU."""
-    return torch.float16 if device.type == "cuda" else torch.bfloat16
+def execution_of(precision: Precision) -> Execution:
+    """How to compute in a precision; the 16-bit ones are quick with channels last."""
+    if precision == "float32":
+        return FLOAT32
+    return Execution(DTYPES[precision], channels_last=True)
 
 
 def clamp_in(dtype: torch.dtype, trained: float | None) -> float | None:

@@ -34,7 +34,8 @@ from protocol.endpoints import (
 from protocol.errors import ConfigError
 from protocol.messages import Role as RoleName
 from protocol.messages import ScorerInfo
-from protocol.registry import Registration, model_key, register
+from protocol.naming import model_key
+from protocol.registry import Registration, register
 
 if TYPE_CHECKING:
     from services.runtime.role import Role
@@ -174,7 +175,8 @@ def _serve(options: ServeOptions, endpoint: str, incarnation: str) -> None:
     if not options.owned:
         signal.signal(signal.SIGINT, lambda *_: server.drain("told to stop"))
     info = role.info
-    name, digest, device = model_key(options.model), info.digest, info.device
+    name = options.model if options.scorer else model_key(options.model)
+    digest, device = info.digest, info.device
     register(endpoint, Registration(options.role, name, digest, device, options.owned))
     print(f"READY model={info.model} digest={info.digest} endpoint={server.endpoint}", flush=True)  # noqa: T201 # read by the parent
     server.run()

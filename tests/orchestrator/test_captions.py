@@ -90,6 +90,17 @@ def test_a_resumed_run_and_one_in_one_go_are_the_same(settings: RunSettings) -> 
     assert (parts / "captions.txt").read_text() == (whole / "captions.txt").read_text()
 
 
+def test_drawn_words_are_repeated_and_are_other_conditions(settings: RunSettings) -> None:
+    greedy = grow(settings)
+    hot = replace(settings, temperature=6.0)
+    whole, parts = grow(hot), resume(grow(replace(hot, generations=2)), generations=4)
+    assert digest(parts) == digest(whole) != digest(greedy)
+    assert (parts / "captions.txt").read_text() != (greedy / "captions.txt").read_text()
+    assert json.loads((whole / "run.json").read_text())["settings"]["temperature"] == 6.0
+    assert "--temperature 6.0" in hot.command()
+    assert verify_run(whole, evaluate=20).evaluated == 20
+
+
 def test_a_run_can_be_verified_even_when_its_picture_is_gone(
     settings: RunSettings, photo: Path
 ) -> None:
@@ -120,6 +131,8 @@ def test_settings_that_make_no_sense_are_refused_before_anything_starts(
     wrong.write_text("no picture")
     for changes, why in [
         ({"prompt": "a car"}, "leave the prompt out"),
+        ({"truncation_psi": 0.5}, "leave --truncation out"),
+        ({"caption": "", "prompt": "a car", "temperature": 1.0}, "leave --temperature out"),
         ({"discriminator": "mini-car-discriminator"}, "no discriminator judges captions"),
         ({"caption": str(wrong), "prompt": "a caption of wrong.png"}, "not a picture"),
     ]:

@@ -59,3 +59,18 @@ def test_prompts_and_endpoints_are_checked() -> None:
     with pytest.raises(ConfigError, match="no endpoint"):
         RunSettings("a car", generator="http://example").check()
     assert RunSettings("a car").runs == Path("runs")
+
+
+def test_flags_become_options_behind_the_names_of_models() -> None:
+    settings = RunSettings("a car", generator="mini-car,noise=none", discriminator="none")
+    told = settings.told("bf16", 2)
+    assert told.generator == "mini-car,noise=none,precision=bf16"
+    assert (told.clip, told.discriminator) == ("mini-clip,augment=2,precision=bf16", "none")
+    assert settings.told(None, None) == settings
+    assert "--generator mini-car,noise=none,precision=bf16" in told.command()
+    with pytest.raises(BadRequestError, match="leave --precision out"):
+        told.told("fp16", None)
+    with pytest.raises(BadRequestError, match="leave --augment out, or name a model"):
+        RunSettings("a car", clip="tcp://127.0.0.1:5555").told(None, 2)
+    with pytest.raises(BadRequestError, match="write NAME,OPTION=VALUE"):
+        RunSettings("a car", generator="mini-car,none").check()

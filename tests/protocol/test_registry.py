@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from protocol.endpoints import new_endpoint, remove_socket, runtime_dir, sweep
-from protocol.registry import Registered, Registration, model_key, register, registered
+from protocol.naming import model_key
+from protocol.registry import Registered, Registration, register, registered
 
 CLIP = Registration("clip", "mini-clip", "blake2b:00", "cpu", owned=False)
 

@@ -79,6 +79,28 @@ def test_two_runs_share_services_that_stay(
     assert "no service was up" in orchestrator("down").stdout
 
 
+@pytest.mark.usefixtures("runtime")
+def test_models_that_were_told_different_things_are_never_mixed(
+    tmp_path: Path, tiny_models: Models
+) -> None:
+    plain = f"--clip={tiny_models['clip']}"
+    for clip in (plain, f"{plain},augment=2,precision=bf16"):
+        assert orchestrator("up", clip, "--threads", 1).stdout.count(" is up: ") == 1
+    words = ["run", "a yellow car", f"--generator={tiny_models['generator']}"]
+    words += ["--discriminator=none", "-p", 6, "-g", 2, "--seed", 1, "--ui", "plain"]
+    words += ["--runs", tmp_path / "runs"]
+    told = orchestrator(*words, f"{plain},precision=bf16,augment=2").stderr.splitlines()
+    assert sum(" is ready " in line and "(shared)" in line for line in told) == 1
+    rows = {str(one["model"]): one["rows"] for one in ps()}
+    model = str(tiny_models["clip"])
+    assert rows[model] == 0 != rows[f"{model},augment=2,precision=bf16"]
+    folder = tmp_path / "runs" / "latest"
+    recorded = json.loads((folder / "run.json").read_text())
+    assert recorded["settings"]["clip"] == f"{model},augment=2,precision=bf16"
+    refused = orchestrator("resume", folder, "-g", 4, plain, code=6).stderr
+    assert "grown with another version of the clip" in refused
+
+
 def test_a_service_that_stays_survives_its_terminal_and_what_is_killed_is_swept(
     runtime: Path, tiny_models: Models
 ) -> None:

@@ -45,7 +45,7 @@ def reference(weights: Path) -> torch.nn.Module:
 
 def role_of(clip: PublishedClip, augment: int = 0) -> ClipRole:
     info = ServiceInfo("tiny", "blake2b:0", "cpu", 4, 64, clip_info(clip))
-    return ClipRole(clip, info, CPU, augment)
+    return ClipRole(clip, info, CPU, augment=augment)
 
 
 def drawn(height: int, width: int, seed: int) -> Array:
