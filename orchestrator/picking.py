@@ -43,7 +43,13 @@ def last_population(path: Path) -> Population:
     folder = RunFolder.open(path)
     with Journal.open(folder.path / NAME) as journal:
         check_versions(journal.about)
-        history = History(plan_of(read_settings(journal.about.settings)))
+        settings = read_settings(journal.about.settings)
+        if settings.caption:
+            raise BadRequestError(
+                f"{folder.path} wrote captions, and pick is for pictures: those of its last "
+                f"population are all in {folder.path / 'captions.txt'}"
+            )
+        history = History(plan_of(settings))
         history.repeat(journal.steps())
     if not history.scored:
         raise BadRequestError(f"{folder.path} has grown nothing yet, so there is nothing to pick")

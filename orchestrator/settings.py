@@ -1,7 +1,7 @@
 """What a run is told to do, checked once."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,7 @@ class RunSettings:
     @property
     def target(self) -> str:
         """What is looked for, for people."""
-        likes = [f"like {Path(read_part(like).text).name}" for like in self.likes]
-        return JOINT.join([*filter(None, [self.prompt]), *likes])
+        return target_of(self.prompt, self.likes)
 
     @property
     def steps(self) -> int:
@@ -199,6 +198,16 @@ class RunSettings:
             if getattr(self, name) != getattr(plain, name)
             for word in (f"--{name}", getattr(self, name))
         ]
+
+
+def target_of(prompt: str, likes: Iterable[str]) -> str:
+    """What prompts and pictures together are called, for people.
+
+    Raises:
+        BadRequestError: one of the likes has no path, or a weight that is no number.
+    """
+    pictures = [f"like {Path(read_part(like).text).name}" for like in likes]
+    return JOINT.join([*filter(None, [prompt]), *pictures])
 
 
 def ends_of(measure: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.terminal.snapshot import clock, printable
 
@@ -33,11 +33,13 @@ def differing(stories: Sequence[Story]) -> Rows:
 
 def outcomes(stories: Sequence[Story]) -> Rows:
     """How each run went."""
+    swaps = [", ".join(map(_swap, story.swaps)) or "-" for story in stories]
     return {
         "status": [story.summary.status for story in stories],
         "generations": [str(story.summary.generation) for story in stories],
         "evaluations": [f"{story.evaluations:,}" for story in stories],
         "seconds": [clock(story.seconds) for story in stories],
+        **({"swaps": swaps} if any(story.swaps for story in stories) else {}),
         "best similarity": [_number(story.summary.best) for story in stories],
         "last mean": [_number(_last(story, "mean")) for story in stories],
         "last diversity": [_number(_last(story, "diversity")) for story in stories],
@@ -59,6 +61,10 @@ def table(stories: Sequence[Story]) -> str:
         row = "  ".join(f"{value:{width}}" for value, width in zip(values, widths, strict=True))
         lines.append(f"{name:{margin}}  {row}".rstrip())
     return "\n".join(lines)
+
+
+def _swap(event: dict[str, Any]) -> str:
+    return f"{event.get('model')} after {event.get('generation')}"
 
 
 def _digest(story: Story, role: str) -> str:

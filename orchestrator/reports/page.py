@@ -71,6 +71,7 @@ def _run(story: Story) -> dict[str, Any]:
         "swaps": story.swaps,
         "frames": _frames(story),
         "tiles": _tiles(story),
+        "captions": _captions(story),
         "pictures": [_picture(path, recipe) for path, recipe in story.pictures],
         "timings": Markup(charts.timings(story)),  # noqa: S704 # our own SVG
     }
@@ -115,6 +116,13 @@ def _tiles(story: Story) -> list[dict[str, Any]]:
         {"rank": rank, "score": f"{score:.4f}", "data": _data("webp", _webp(image))}
         for rank, (image, score) in enumerate(pairs, 1)
     ]
+
+
+def _captions(story: Story) -> list[dict[str, Any]]:
+    """The best captions of the last population, where the run wrote such."""
+    last = story.generations[-1] if story.generations else {}
+    pairs = zip(last.get("captions") or [], last.get("scores") or [], strict=False)
+    return [{"text": printable(str(text)), "score": f"{score:.4f}"} for text, score in pairs]
 
 
 def _picture(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:

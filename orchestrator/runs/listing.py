@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.runs.folder import RunFolder
 from orchestrator.runs.pictures import read_recipe
+from orchestrator.settings import target_of
 from orchestrator.terminal.snapshot import printable
 from protocol.errors import BadRequestError, GlasshouseError
 
@@ -28,11 +29,11 @@ class Summary:
         folder: its path.
         status: running, done, stopped, failed; `killed` when it says running but nobody grows it;
             `damaged` when it cannot be read.
-        prompt: what it looks for.
+        prompt: what it looks for, pictures to resemble among it.
         algorithm: how.
         generator: with which model.
         generation: the newest that it told of.
-        generations: how many it is to grow.
+        generations: how many it is to grow, refinement included.
         best: highest similarity so far, since the last swap; None before the first generation.
         started: when, ISO 8601.
         parent: folder of the run that it was forked from.
@@ -96,15 +97,20 @@ def _summary(folder: RunFolder, run: dict[str, Any], events: list[dict[str, Any]
         name=folder.path.name,
         folder=str(folder.path),
         status="killed" if status == "running" and not folder.alive else status,
-        prompt=str(settings.get("prompt", "")),
+        prompt=target_of(str(settings.get("prompt", "")), settings.get("likes") or ()),
         algorithm=str(settings.get("algorithm", "")),
         generator=str(settings.get("generator", "")),
         generation=int(told[-1].get("generation", 0)) if told else 0,
-        generations=int(settings.get("generations", 0)),
+        generations=_steps(settings),
         best=max(best) if best else None,
         started=str(run.get("started") or ""),
         parent=str((run.get("lineage") or {}).get("parent", "")),
     )
+
+
+def _steps(settings: dict[str, Any]) -> int:
+    refine = int(settings.get("refine") or 0)
+    return int(settings.get("generations", 0)) + (refine + 1 if refine else 0)
 
 
 def table(found: list[Summary]) -> str:

@@ -12,6 +12,10 @@ from PIL import Image
 from orchestrator.captions import ranked_captions
 from orchestrator.fleet.launcher import LocalLauncher, ServiceSpec
 from orchestrator.gallery import Individual
+from orchestrator.picking import last_population
+from orchestrator.reports.comparison import table
+from orchestrator.reports.page import page
+from orchestrator.reports.reading import read_story
 from orchestrator.runs.history import Score
 from orchestrator.runs.listing import details, summary
 from orchestrator.settings import CAPTIONER, RunSettings, captioning
@@ -81,6 +85,13 @@ def test_a_run_grows_captions(settings: RunSettings) -> None:
     assert told_of[-1]["captions"][0] == texts[0]  # type: ignore[index] # a list
     assert summary(folder).prompt == "a caption of photo.png"
     assert any("--caption" in line for line in details(folder))
+    story = read_story(folder)
+    told_as_page = page([story])
+    assert f"<td>{texts[0]}</td>" in told_as_page
+    assert "no grids" not in told_as_page.partition("<script>")[0]
+    assert "best similarity" in table([story, story])
+    with pytest.raises(BadRequestError, match=r"captions\.txt"):
+        last_population(folder)
 
 
 def test_a_resumed_run_and_one_in_one_go_are_the_same(settings: RunSettings) -> None:

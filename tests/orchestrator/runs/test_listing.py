@@ -60,6 +60,16 @@ def test_the_best_is_that_of_the_models_of_now(tmp_path: Path) -> None:
     assert found["run"]["settings"]["prompt"] == "a car"
 
 
+def test_a_run_that_has_no_prompt_is_called_by_its_pictures(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "like photo.jpg")
+    likes = ["/home/me/photo.jpg:0.5", "/home/me/other.png"]
+    folder.write_settings({**SETTINGS, "prompt": "", "likes": likes, "refine": 5})
+    found = summary(folder.path)
+    assert found.prompt == "like photo.jpg | like other.png"
+    assert found.generations == 9 + 1 + 5
+    assert "like photo.jpg" in CliRunner().invoke(app, ["ls", str(tmp_path)]).output
+
+
 def test_a_picture_gives_its_command_back(tmp_path: Path) -> None:
     folder = make(tmp_path, 0.9)
     image = np.zeros((4, 4, 3), np.uint8)
