@@ -274,6 +274,7 @@ class Run:
             best=tuple(history.best),
             mean=tuple(history.mean),
             second=tuple(history.second),
+            points=self._points(survivors),
             diversity=self._course.diversity(),
             first_diversity=history.first_diversity,
             thumbnails=None if self._settings.caption else np.stack([one.image for one in shown]),
@@ -286,6 +287,13 @@ class Run:
         if self._told < history.generation:
             self._told = history.generation
             self.folder.append_event(self._snapshot.event())
+
+    def _points(self, survivors: list[Individual]) -> tuple[tuple[float, float], ...]:
+        """Both objectives of each survivor, where the search trades one for the other."""
+        if self._course.history.plan.objectives < 2:
+            return ()
+        scores = [one.score for one in survivors]
+        return tuple((one.similarity, one.realism) for one in scores if one.realism is not None)
 
     def _show(self, **changes: object) -> None:
         services = tuple(status for replicas in self._roles for status in replicas.statuses())

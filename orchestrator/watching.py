@@ -79,6 +79,7 @@ class Watcher:
             mean=_numbers(event.get("mean") for event in generations),
             second=_numbers(event.get("realism") for event in generations),
             second_name="realism",
+            points=_points(last),
             diversity=last.get("diversity"),
             first_diversity=generations[0].get("diversity") if generations else None,
             thumbnails=self._pictures(len(scores)),
@@ -106,6 +107,13 @@ class Watcher:
 def _numbers(found: Iterable[object]) -> tuple[float, ...]:
     """Those that are numbers."""
     return tuple(float(value) for value in found if isinstance(value, int | float))
+
+
+def _points(event: dict[str, Any]) -> tuple[tuple[float, float], ...]:
+    try:
+        return msgspec.convert(event.get("points") or [], tuple[tuple[float, float], ...])
+    except msgspec.ValidationError:
+        return ()
 
 
 def _services(event: dict[str, Any]) -> tuple[ServiceStatus, ...]:

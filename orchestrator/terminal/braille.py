@@ -1,4 +1,4 @@
-"""Small charts from characters: braille lines (2 by 4 dots a character) and sparklines.
+"""Small charts from characters: braille lines (2 by 4 dots a character), sparklines, scatters.
 
 Values may hold anything that is no number (NaN, infinities): those points are left out. The
 x axis counts generations from 1 and always fills the width; the y axis fits the values, so it
@@ -64,6 +64,51 @@ def chart(curves: Sequence[Curve], columns: int, rows: int, marks: Sequence[int]
             axis[round((mark - 1) / max(1, last - 1) * (width - 1))] = MARK
     text.append(" " * margin + "".join(axis), "dim")
     return text
+
+
+def scatter(points: Sequence[tuple[float, float]], columns: int, rows: int, name: str) -> Text:
+    """Points of a plane of which more is better both ways, `rows` lines of `columns` cells.
+
+    Those that no other beats in both are green: the front. The last line is the x axis.
+
+    Args:
+        points: x and y of each; those that are no numbers are left out.
+        columns: width in cells, labels included; at least 16.
+        rows: height in cells, x axis included; at least 3.
+        name: of the x axis.
+    """
+    shown = [point for point in points if all(map(math.isfinite, point))]
+    (left, right), (low, high) = (
+        _bounds([Curve([point[axis] for point in shown])]) for axis in (0, 1)
+    )
+    labels = _labels(low, high, rows - 1)
+    margin = max(len(label) for label in labels) + 1
+    width = columns - margin
+    cells = [[" "] * width for _ in range(rows - 1)]
+    best = front(shown)
+    for x, y in sorted(shown, key=lambda point: point in best):  # the front lies on top
+        row = round((high - y) / (high - low) * (rows - 2))
+        column = round((x - left) / (right - left) * (width - 1))
+        cells[row][column] = "●" if (x, y) in best else "·"
+    text = Text(no_wrap=True, overflow="crop")
+    for label, line in zip(labels, cells, strict=True):
+        text.append(f"{label:>{margin - 1}}{'┤' if label else '│'}", "dim")
+        text.append("".join(line))
+        text.append("\n")
+    text.highlight_words(["●"], "green")
+    end = f"{name} {right:.2f}" if width > 20 else f"{right:.2f}"
+    text.append(f"{'':{margin}}{left:<.2f}{end:>{width - len(f'{left:.2f}')}}", "dim")
+    return text
+
+
+def front(points: Sequence[tuple[float, float]]) -> set[tuple[float, float]]:
+    """Those of which no other is as good in one and better in the other, more being better."""
+    found, best = set(), -math.inf
+    for x, y in sorted(points, reverse=True):
+        if y > best:
+            found.add((x, y))
+            best = y
+    return found
 
 
 def plot(

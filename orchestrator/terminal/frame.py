@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.terminal.braille import Curve, chart, sparkline
+from orchestrator.terminal.braille import Curve, chart, front, scatter, sparkline
 from orchestrator.terminal.halfblock import Picture, thumbnails
 from orchestrator.terminal.snapshot import ServiceStatus, Snapshot, clock, printable
 
@@ -38,6 +38,9 @@ LEAST_MIDDLE = 6
 
 LEAST_CAPTION = 30
 """Columns below which captions are left out."""
+
+LEAST_SCATTER = 16
+"""Rows of the curves' box below which the points of two objectives are left out."""
 
 STATE_STYLES = {
     "starting": "yellow",
@@ -193,7 +196,7 @@ def progress(snapshot: Snapshot, columns: int) -> RenderableType:
 
 
 def curves(snapshot: Snapshot, columns: int, rows: int) -> Panel:
-    """Best and mean similarity over the generations, and the diversity beneath."""
+    """Best and mean similarity over the generations, the diversity and two objectives beneath."""
     if not snapshot.best:
         waiting = "the first generation is on its way"
         if snapshot.phase == "starting":
@@ -206,8 +209,22 @@ def curves(snapshot: Snapshot, columns: int, rows: int) -> Panel:
         (f"({snapshot.gain:+.3f})", "green"),
         (f" mean {snapshot.mean[-1]:.3f}" if snapshot.mean else "", "blue"),
     )
-    drawn = chart(lines, max(16, columns - 4), max(2, rows - 3 - len(notes)), snapshot.swaps)
-    return boxed(Group(numbers, drawn, *notes), "similarity", columns, rows)
+    width, left = max(16, columns - 4), max(2, rows - 3 - len(notes))
+    beneath: list[RenderableType] = []
+    if snapshot.points and rows >= LEAST_SCATTER:
+        beneath = _trade(snapshot, width, left // 2)
+        left -= left // 2
+    drawn = chart(lines, width, left, snapshot.swaps)
+    return boxed(Group(numbers, drawn, *notes, *beneath), "similarity", columns, rows)
+
+
+def _trade(snapshot: Snapshot, columns: int, rows: int) -> list[RenderableType]:
+    """What the survivors have of both objectives, as points; `rows` lines."""
+    count = f"front {len(front(snapshot.points))} of {len(snapshot.points)}"
+    return [
+        _line((count, "green"), (f": {snapshot.second_name} over similarity", "dim")),
+        scatter(snapshot.points, columns, rows - 1, "similarity"),
+    ]
 
 
 def _notes(snapshot: Snapshot, columns: int) -> list[Text]:

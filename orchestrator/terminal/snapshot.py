@@ -73,6 +73,8 @@ class Snapshot:
         best: highest similarity of each generation, oldest first.
         mean: mean similarity of each generation, oldest first.
         second: best value of a second objective per generation; empty when there is none.
+        points: similarity and second objective of each survivor, where the search trades the two
+            for each other; empty elsewhere.
         second_name: what the second objective is called.
         diversity: mean pairwise CLIP distance within the population; None while unknown.
         first_diversity: the same of the first generation.
@@ -103,6 +105,7 @@ class Snapshot:
     mean: tuple[float, ...] = ()
     second: tuple[float, ...] = ()
     second_name: str = "discriminator"
+    points: tuple[tuple[float, float], ...] = ()
     diversity: float | None = None
     first_diversity: float | None = None
     thumbnails: Thumbnails | None = None
@@ -158,6 +161,7 @@ class Snapshot:
             "diversity": self.diversity,
             **({self.second_name: self.second[-1]} if self.second else {}),
             "scores": [round(score, 4) for score in self.scores],
+            **({"points": [list(point) for point in self.points]} if self.points else {}),
             **({"captions": list(self.captions)} if self.captions else {}),
             "services": [dataclasses.asdict(service) for service in self.services],
         }

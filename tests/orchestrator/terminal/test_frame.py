@@ -154,3 +154,20 @@ def test_captions_take_the_place_of_thumbnails(
     assert "\x1b" not in text
     if columns >= 80:
         assert "0.310  a picture of a ?[31myellow car" in text
+
+
+def test_two_objectives_are_points_where_there_is_room(
+    snapshot: Snapshot, terminal: Callable[..., Any]
+) -> None:
+    points = ((0.31, -1.0), (0.30, 0.5), (0.29, 0.4), (0.2, 2.0), (float("nan"), 1.0))
+    traded = dataclasses.replace(snapshot, points=points, second_name="realism")
+    lines = draw(terminal(120, 40), traded)
+    text = "\n".join(lines)
+    assert "front 3 of 5: realism over similarity" in text
+    first = next(n for n, line in enumerate(lines) if "front 3 of 5" in line)
+    drawn = "\n".join(line[: line.index("▀")] if "▀" in line else line for line in lines[first:])
+    assert drawn.split("● busy")[0].count("●") == 3
+    assert drawn.count("·") == 1
+    assert "front 3" not in "\n".join(draw(terminal(80, 24), traded))
+    for columns, rows in SIZES:
+        assert len(draw(terminal(columns, rows), traded)) == rows
