@@ -3,19 +3,23 @@
 A name is MODEL:TAG, such as `ViT-B-32-256:datacomp_s34b_b86k`. open_clip's list says where the
 weights are and how pictures are made ready; the checkpoint keeps both, so that services need no
 network.
-Weights come as safetensors, or as a state dict that torch saved, which is read with `weights_only`.
+Weights come as safetensors, or as a state dict that torch saved, which is looked at by our own
+reader first (a compressed archive is none of torch's) and then read with `weights_only`.
 """
 
 import json
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from protocol.errors import BadRequestError, WeightsError
 from services.catalogue import Model, open_clip_model
 from services.fetching.hub import fetch, fetch_first
+from services.importing.torch_files import is_torch_file, open_torch_file
 from services.models.checkpoints import save_checkpoint
 from services.models.published_clip import ARCHITECTURE, TOKENIZER_FILES, build_network
 from services.models.torchvision_ops import ensure_torchvision
@@ -27,6 +31,7 @@ from open_clip.pretrained import get_pretrained_cfg  # noqa: E402 - the same
 from open_clip.transform import PreprocessCfg, merge_preprocess_dict  # noqa: E402 - the same
 
 LOCAL_CONFIG: Final = "open_clip_config.json"
+LARGEST_FILE_BYTES: Final = 20 << 30
 WEIGHTS: Final = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
@@ -68,12 +73,15 @@ def import_clip(source: Path, folder: Path, name: str, open_clip: str) -> Path:
     Raises:
         WeightsError: the file is no weights of that model.
     """
+    _check_kind(source)
     config = _config(source, open_clip)
     network = build_network(config)
     try:
         load_checkpoint(network, str(source), weights_only=True)
     except Exception as error:  # whatever a wrong file makes open_clip say
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        said = "it is damaged, or holds more than tensors"  # in place of torch's advice to run it
+        if not isinstance(error, UnpicklingError):
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{source} does not hold the weights of {open_clip}: {said}") from error
     tensors = dict(network.state_dict())
     for file in TOKENIZER_FILES:
@@ -82,6 +90,31 @@ def import_clip(source: Path, folder: Path, name: str, open_clip: str) -> Path:
     place = folder / f"{name}.safetensors"
     save_checkpoint(place, ARCHITECTURE, config, tensors, {"name": name, "source": open_clip})
     return place
+
+
+def _check_kind(source: Path) -> None:
+    """Refuse what is no weights at all, before a network is built for it.
+
+    Raises:
+        WeightsError: says what it is not.
+    """
+    if source.stat().st_size > LARGEST_FILE_BYTES:
+        raise WeightsError(
+            f"{source} has {source.stat().st_size / 1e9:.1f} GB, but the largest CLIP that is read "
+            f"has {LARGEST_FILE_BYTES / 1e9:.1f} GB"
+        )
+    try:
+        if is_torch_file(source):
+            open_torch_file(source)
+            return
+        with safe_open(source, "pt"):
+            return
+    except ValueError as error:
+        raise WeightsError(f"{source} cannot be imported: {error}") from error
+    except SafetensorError as error:
+        raise WeightsError(
+            f"{source} holds neither whole safetensors nor a state dict that torch saved ({error})"
+        ) from error
 
 
 def _config(source: Path, open_clip: str) -> dict[str, Any]:

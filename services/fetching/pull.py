@@ -54,6 +54,7 @@ def add(name: str, file: Path, known: Known, say: Say) -> list[Path]:
     if role is not None and row is not None and row.role != role:
         raise WeightsError(f"{file} holds a {role}, but {name} is a {row.role}")
     if role is not None:
+        _check_whole(file)
         return [_copied(file, models_folder() / f"{name}.safetensors")]
     if known == Known() and (row is not None or ":" in name):
         known = _known(row or open_clip_model(name))
@@ -93,6 +94,21 @@ def _fetched(model: Model, folder: Path) -> Path:
     for url in model.beside:
         download(Address(url), folder)
     return download(Address(model.source, model.sha256, model.size_bytes), folder)
+
+
+def _check_whole(file: Path) -> None:
+    """Refuse a checkpoint of ours that was cut off or damaged on its way here.
+
+    Raises:
+        WeightsError: its header does not fit its length.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "np"):
+            return
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{file} is cut off or damaged ({error}); copy it again") from error
 
 
 def _copied(file: Path, place: Path) -> Path:

@@ -32,6 +32,9 @@ OUTPUT_TIMES_SOURCE: Final = 8
 OUTPUT_LEAST_BYTES: Final = 64 << 20
 LARGEST_SOURCE_BYTES: Final = 24 << 30
 
+OUT_OF_MEMORY: Final = ("MemoryError", "failed to map segment", "Cannot allocate memory")
+"""How Python, the loader of libraries and the C library say it."""
+
 CLONE_NEWUSER_NEWNET: Final = 0x1000_0000 | 0x4000_0000
 PR_SET_NO_NEW_PRIVS: Final = 38
 LANDLOCK_CREATE, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT = 444, 445, 446  # on every architecture
@@ -123,7 +126,7 @@ def _failure(source: Path, code: int, lines: list[str]) -> GlasshouseError:
         return WeightsError(lines[-1])
     if code == -signal.SIGXCPU:
         return WeightsError(f"{source} took more than {CPU_S} s to convert, and was given up")
-    if code == -signal.SIGKILL or any("MemoryError" in line for line in lines):
+    if code == -signal.SIGKILL or any(word in line for line in lines for word in OUT_OF_MEMORY):
         return WeightsError(
             f"there is not enough memory to convert {source}; use a machine with more, and copy "
             "the safetensors file here"
