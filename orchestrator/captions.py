@@ -90,10 +90,10 @@ class CaptionKeeper(Keeper):
         return captions
 
 
-def caption_results(folder: Path, best: Individual) -> list[str]:
-    """Lines that say what was found and where."""
+def caption_results(folder: Path, best: Individual, said: str) -> list[str]:
+    """Lines that say what was found, how good it is as `said`, and where."""
     return [
-        f"best caption  {best.text}  (similarity {best.score.similarity:.3f})",
+        f"best caption  {best.text}  ({said})",
         f"captions      {folder / TEXT}",
         f"run folder    {folder}",
     ]

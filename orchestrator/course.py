@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from orchestrator.evaluation.chance import Chance
 from orchestrator.evaluation.evaluator import Evaluation, Float64
 from orchestrator.evaluation.setup import Setup
 from orchestrator.gallery import Gallery, Individual, diversity
@@ -206,6 +207,11 @@ class Course:
 
     def _values(self) -> Float64:
         return self.history.algorithm.population.objectives.copy()
+
+    @property
+    def chance(self) -> Chance:
+        """Measures how random latents score under the conditions of now."""
+        return self._setup.chance
 
     def individuals(self, genomes: Genomes | None = None) -> list[Individual]:
         """The individuals of some survivors, (n, size) float32; of all of them by default."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from orchestrator.runs.journal import Conditions, Lineage
 from orchestrator.search import knee_and_extremes
 from orchestrator.settings import RunSettings
 
+if TYPE_CHECKING:
+    from orchestrator.baseline import Baseline
+
 
 class Keeper:
     """Writes the pictures of one run.
@@ -25,12 +29,14 @@ class Keeper:
 
     Attributes:
         settings: of the run; a swap changes them.
+        baseline: how random latents score, once known.
     """
 
     def __init__(self, folder: RunFolder, settings: RunSettings, course: Course) -> None:
         self._folder = folder
         self.settings = settings
         self._course = course
+        self.baseline: Baseline | None = None
 
     def generation(self) -> None:
         """The newest grid; now and then it stays, and the best picture is saved."""
@@ -89,6 +95,8 @@ class Keeper:
         if conditions is None:
             raise RuntimeError("nothing was scored yet")
         told = recipe(individual, self.settings, conditions, self._course.lineage)
+        if self.baseline is not None:
+            told["over_random"] = self.baseline.over(individual.score.similarity)
         self._folder.save_picture(name, individual.image, told)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from orchestrator.attending import Attendant
+from orchestrator.baseline import Baseline, sigmas
 from orchestrator.captions import CaptionKeeper, caption_results
 from orchestrator.course import Course, Origin
 from orchestrator.evaluation.setup import set_up
@@ -82,6 +83,7 @@ class Run:
         self.best: Individual | None = None
         self.patience = PATIENCE
         self.lent: Mapping[tuple[Role, str], str] = {}
+        self._measuring = settings.baseline
         self._told = max((event.get("generation", 0) for event in folder.events()), default=0)
         self._roles: list[Replicas] = []
         self._snapshot = Snapshot(
@@ -94,6 +96,11 @@ class Run:
             generations=settings.steps,
             second_name="realism",
         )
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """How random latents score; None while unknown."""
+        return self._snapshot.baseline
 
     def grow(self) -> int:
         """Run the search; returns the exit code, 0 or that of the signal that ended it.
@@ -145,6 +152,7 @@ class Run:
         self._record_services()
         self._course.take_up(setup, self._settings, self.folder.path / NAME)
         self._take_up_display()
+        self._tell_baseline(self._course.chance.known())
         self._began = time.monotonic()
         swapper = Swapper(self.folder, finder, self._roles, self._course, self._keeper)
         try:
@@ -211,6 +219,29 @@ class Run:
             self._tell_news()
             self._report()
             self._keeper.generation()
+            self._measure_chance()
+        while self._measuring and not self._interrupts.stop:
+            self._measure_chance()
+
+    def _measure_chance(self) -> None:
+        """Look at as many random latents as a generation has; a run never fails by that."""
+        if not self._measuring:
+            return
+        try:
+            self._tell_baseline(self._course.chance.measure(self._settings.population))
+        except GlasshouseError as error:
+            self._measuring = False
+            self._show(log=(*self._snapshot.log, f"no baseline: {error.message}")[-20:])
+
+    def _tell_baseline(self, found: Baseline | None) -> None:
+        """Say everywhere what chance scores."""
+        if found is None or not self._measuring:
+            return
+        self._measuring = False
+        self._keeper.baseline = found
+        self.folder.update(baseline=found)
+        said = f"{found.rows} random latents score {found.mean:.3f} ± {found.deviation:.3f}"
+        self._show(baseline=found, log=(*self._snapshot.log, said)[-20:])
 
     def _tend(self, swapper: Swapper) -> None:
         if self._course.history.refining:  # another model's scores have another gradient
@@ -242,6 +273,10 @@ class Run:
         """Say everywhere that a model was changed."""
         self._settings = self._keeper.settings = swapped.settings
         self._record_services()
+        self._measuring, self._keeper.baseline = self._settings.baseline, None
+        self.folder.update(baseline=None)
+        self._show(baseline=None)
+        self._tell_baseline(self._course.chance.known())
         info, history = swapped.replicas.info, self._course.history
         self.folder.append_event(
             {
@@ -355,14 +390,16 @@ def plan_of(settings: RunSettings) -> Plan:
     )
 
 
-def results(folder: Path, best: Individual | None) -> list[str]:
+def results(folder: Path, best: Individual | None, baseline: Baseline | None = None) -> list[str]:
     """Lines that say where the pictures are."""
     if best is None:
         return [f"nothing was grown; the run's folder: {folder}"]
+    similarity = best.score.similarity
+    said = ", ".join(filter(None, [f"similarity {similarity:.3f}", sigmas(baseline, similarity)]))
     if best.text:
-        return caption_results(folder, best)
+        return caption_results(folder, best, said)
     return [
-        f"best picture  {folder / 'best.png'}  (similarity {best.score.similarity:.3f})",
+        f"best picture  {folder / 'best.png'}  ({said})",
         f"population    {folder / 'latest.webp'}",
         f"run folder    {folder}",
     ]

@@ -48,6 +48,7 @@ class RunSettings:
         caption: path of the picture to caption; empty to grow pictures of the prompt.
         likes: paths of pictures to resemble, each with a weight if it has one (`targets.py`).
         template: what a prompt is put into before it is compared, such as "a photo of {}".
+        baseline: also look at random latents, to tell how far over chance a score is.
     """
 
     prompt: str
@@ -73,6 +74,7 @@ class RunSettings:
     caption: str = ""
     likes: tuple[str, ...] = ()
     template: str = "{}"
+    baseline: bool = True
 
     def check(self) -> None:
         """Refuse what cannot be grown, before anything is started.
@@ -181,6 +183,7 @@ class RunSettings:
             words += ["--set", f"{name}={value}"]
         for measure in self.measures:
             words += ["--measure", measure]
+        words += ["--no-baseline"] * (not self.baseline)
         return shlex.join([*words, "--seed", str(self.seed)])
 
     def fork_command(self, parent: str, generation: int) -> str:

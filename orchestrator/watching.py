@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.baseline import read_baseline
 from orchestrator.runs import RunFolder
 from orchestrator.runs.listing import summary_of
 from orchestrator.runs.pictures import Pixels, read_grid
@@ -85,6 +86,7 @@ class Watcher:
             thumbnails=self._pictures(len(scores)),
             captions=tuple(str(text) for text in last.get("captions") or ()),
             scores=scores,
+            baseline=read_baseline(run.get("baseline")),
             swaps=tuple(event["generation"] for event in told if event.get("event") == "swap"),
             services=_services(last),
             log=(f"watching; this run is {one.status}",),

@@ -233,6 +233,15 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
         ),
     ] = 0,
     own: Own = False,
+    no_baseline: Annotated[
+        bool,
+        typer.Option(
+            "--no-baseline",
+            help="Do not look at 512 random latents, once for each pair of models, to tell how far "
+            "over chance scores are.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     runs: Annotated[
         Path, typer.Option("--runs", help="Folder of run folders.", rich_help_panel=OUTPUT)
     ] = Path("runs"),
@@ -299,6 +308,7 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
         refine=refine,
         likes=tuple(likes or ()),
         template=template,
+        baseline=not no_baseline,
     )
     if preset:
         from orchestrator.presets import with_preset
@@ -461,7 +471,7 @@ def _grow(ui: str, images: str, begin: "Callable[[Display, Interrupts], Run]") -
             code = run.grow()
         finally:
             if ui != "json":
-                print("\n".join(results(run.folder.path, run.best)))
+                print("\n".join(results(run.folder.path, run.best, run.baseline)))
     raise typer.Exit(code)
 
 

@@ -1,12 +1,13 @@
 """The services of a run, ready to evaluate genomes under its conditions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from msgspec import UNSET
 
 from orchestrator.evaluation.captioner import Captioner, embed_picture, read_picture
+from orchestrator.evaluation.chance import CHANCE_SEED, Chance, Evaluate
 from orchestrator.evaluation.evaluator import Evaluation, Evaluator, Float32, Float64, embed_text
 from orchestrator.evaluation.gradients import Differentiator
 from orchestrator.evaluation.target import embed_target
@@ -33,6 +34,7 @@ class Setup:
         evaluator: asks them.
         directions: (k, d) float64, for each measure the second prompt's embedding less the first's.
         differentiator: asks them for gradients; None where the generator writes.
+        chance: measures how random latents score.
     """
 
     ensemble: Ensemble
@@ -40,6 +42,7 @@ class Setup:
     evaluator: Evaluator | Captioner
     directions: Float64
     differentiator: Differentiator | None
+    chance: Chance
 
     def evaluate(self, genomes: Float32) -> Evaluation:
         """Draw (or write) and judge every genome, (n, size) float32."""
@@ -88,30 +91,36 @@ def set_up(client: Client, ensemble: Ensemble, settings: RunSettings) -> Setup:
         check_refinable(space)
     evaluator: Evaluator | Captioner
     differentiator = None
+    usual = find_space(ensemble, "")
     if settings.caption:
         picture, digest = read_picture(Path(settings.caption))
-        prompt = f"{settings.prompt} ({digest})"
-        target = embed_picture(ensemble, picture)
+        target, prompt = embed_picture(ensemble, picture), f"{settings.prompt} ({digest})"
         evaluator = Captioner(ensemble, target, space.name, settings.temperature, settings.seed)
     else:
         target, prompt = embed_target(ensemble, settings)
         looks = profile.preprocessing
         evaluator = Evaluator(client, ensemble, target, space.name, psi, looks)
         differentiator = Differentiator(ensemble, target, space.name, psi, looks)
+
+    def unjudged() -> Evaluate:
+        """The same in the usual space, without the discriminator, whom chance does not need."""
+        if settings.caption:
+            return Captioner(
+                ensemble, target, usual.name, settings.temperature, CHANCE_SEED
+            ).evaluate
+        alone = replace(ensemble, discriminator=None)
+        return Evaluator(client, alone, target, usual.name, psi, profile.preprocessing).evaluate
+
+    models, measures = models_of(ensemble), settings.measures
+    warmth = settings.temperature or UNSET
+    conditions = Conditions(prompt, space, psi, models, settings.profile, measures, warmth)
     return Setup(
         ensemble,
-        Conditions(
-            prompt,
-            space,
-            psi,
-            models_of(ensemble),
-            settings.profile,
-            settings.measures,
-            settings.temperature or UNSET,
-        ),
+        conditions,
         evaluator,
-        directions(ensemble.clip, settings.measures),
+        directions(ensemble.clip, measures),
         differentiator,
+        Chance(unjudged, conditions, usual, target),
     )
 
 

@@ -47,6 +47,9 @@ def convergence(stories: Sequence[Story]) -> str:
             numbers = story.numbers()
             axes.plot(numbers, story.column("best"), color=colour, label=story.summary.name)
             axes.plot(numbers, story.column("mean"), color=colour, linestyle=":")
+            baseline = story.summary.baseline
+            if baseline is not None:
+                axes.axhline(baseline.mean, color=colour, linestyle="--", linewidth=0.8)
             spread = _quartiles(story)
             if spread is not None:
                 axes.fill_between(numbers, *spread, color=colour, alpha=0.15, linewidth=0)
@@ -56,7 +59,7 @@ def convergence(stories: Sequence[Story]) -> str:
         axes.set_ylabel("similarity")
         axes.legend(loc="lower right", frameon=False)
 
-    return svg(draw, "Similarity: best (line), mean (dots), middle half (band)")
+    return svg(draw, "Similarity: best (line), mean (dots), middle half (band), random (dashes)")
 
 
 def _quartiles(story: Story) -> tuple[list[float], list[float]] | None:

@@ -41,6 +41,7 @@ def outcomes(stories: Sequence[Story]) -> Rows:
         "seconds": [clock(story.seconds) for story in stories],
         **({"swaps": swaps} if any(story.swaps for story in stories) else {}),
         "best similarity": [_number(story.summary.best) for story in stories],
+        "best over random": [story.summary.over_random or "-" for story in stories],
         "last mean": [_number(_last(story, "mean")) for story in stories],
         "last diversity": [_number(_last(story, "diversity")) for story in stories],
     }

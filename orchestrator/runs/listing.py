@@ -10,6 +10,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.baseline import Baseline, read_baseline, sigmas
 from orchestrator.runs.folder import RunFolder
 from orchestrator.runs.pictures import read_recipe
 from orchestrator.settings import target_of
@@ -35,6 +36,7 @@ class Summary:
         generation: the newest that it told of.
         generations: how many it is to grow, refinement included.
         best: highest similarity so far, since the last swap; None before the first generation.
+        baseline: how random latents score; None where the run did not look at any.
         started: when, ISO 8601.
         parent: folder of the run that it was forked from.
     """
@@ -48,8 +50,14 @@ class Summary:
     generation: int = 0
     generations: int = 0
     best: float | None = None
+    baseline: Baseline | None = None
     started: str = ""
     parent: str = ""
+
+    @property
+    def over_random(self) -> str:
+        """The best in standard deviations over random latents, in words; empty where unknown."""
+        return "" if self.best is None else sigmas(self.baseline, self.best)
 
 
 def summaries(root: Path) -> list[Summary]:
@@ -103,6 +111,7 @@ def _summary(folder: RunFolder, run: dict[str, Any], events: list[dict[str, Any]
         generation=int(told[-1].get("generation", 0)) if told else 0,
         generations=_steps(settings),
         best=max(best) if best else None,
+        baseline=read_baseline(run.get("baseline")),
         started=str(run.get("started") or ""),
         parent=str((run.get("lineage") or {}).get("parent", "")),
     )
@@ -135,7 +144,7 @@ def details(path: Path) -> list[str]:
     folder = RunFolder.open(path)
     run, events = folder.read_run(), folder.events()
     one = summary_of(folder, run, events)
-    best = "-" if one.best is None else f"{one.best:.3f}"
+    best = "-" if one.best is None else f"{one.best:.3f} {one.over_random}".rstrip()
     lines = [
         f"run          {one.folder}",
         f"prompt       {one.prompt}",

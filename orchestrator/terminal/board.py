@@ -59,6 +59,15 @@ class Line:
         """Highest similarity so far."""
         return max(self.shown.best) if self.shown is not None and self.shown.best else None
 
+    @property
+    def said(self) -> str:
+        """The best in words, with its standard deviations over random latents where known."""
+        if self.best is None or self.shown is None:
+            return "-"
+        baseline = self.shown.baseline
+        over = "" if baseline is None else f" {baseline.over(self.best):+.1f} σ"
+        return f"{self.best:.3f}{over}"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Board:
@@ -154,7 +163,7 @@ def _table(board: Board, columns: int, most: int) -> Table:
             Text(f"{number + 1} {printable(line.target)}"),
             Text(line.state, STYLES.get(line.state, "dim")),
             Text("-" if shown is None else f"{shown.generation}/{shown.generations}"),
-            Text("-" if line.best is None else f"{line.best:.3f}"),
+            Text(line.said),
             Text(printable(line.note) or ("" if shown is None else sparkline(shown.best, 24))),
         )
     return table
@@ -184,7 +193,7 @@ class PlainBoard(PlainDisplay):
 
 
 def _words(line: Line) -> str:
-    best = "" if line.best is None else f", best {line.best:.3f}"
+    best = "" if line.best is None else f", best {line.said}"
     folder = "" if line.shown is None else f", {line.shown.folder}"
     return line.note or f"{line.state}{best}{folder}"
 

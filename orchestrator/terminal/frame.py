@@ -18,6 +18,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.baseline import sigmas
 from orchestrator.terminal.braille import Curve, chart, front, scatter, sparkline
 from orchestrator.terminal.halfblock import Picture, thumbnails
 from orchestrator.terminal.snapshot import ServiceStatus, Snapshot, clock, printable
@@ -207,6 +208,7 @@ def curves(snapshot: Snapshot, columns: int, rows: int) -> Panel:
     numbers = _line(
         (f"best {snapshot.best[-1]:.3f} ", "bold green"),
         (f"({snapshot.gain:+.3f})", "green"),
+        (f" {sigmas(snapshot.baseline, snapshot.best[-1])}".rstrip(), "bold green"),
         (f" mean {snapshot.mean[-1]:.3f}" if snapshot.mean else "", "blue"),
     )
     width, left = max(16, columns - 4), max(2, rows - 3 - len(notes))

@@ -144,7 +144,8 @@ def _service_news(before: Sequence[ServiceStatus], after: Sequence[ServiceStatus
 
 def _generation_line(snapshot: Snapshot) -> str:
     parts = [f"generation {snapshot.generation}/{snapshot.generations}"]
-    parts.append(f"best {snapshot.best[-1]:.3f}")
+    over = "" if snapshot.over_random is None else f" ({snapshot.over_random:+.1f} σ)"
+    parts.append(f"best {snapshot.best[-1]:.3f}{over}")
     if snapshot.mean:
         parts.append(f"mean {snapshot.mean[-1]:.3f}")
     if snapshot.second:

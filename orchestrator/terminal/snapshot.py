@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from orchestrator.baseline import Baseline
+
     Thumbnails = npt.NDArray[np.uint8]
     """`(k, h, w, 3)` uint8, red green blue."""
 
@@ -84,6 +86,7 @@ class Snapshot:
         genomes: the bytes of each thumbnail's genome, by which a key press names it.
         favourites: genomes that the user likes.
         banned: genomes that the user will not have bred from.
+        baseline: how random latents score; None while unknown.
         swaps: generations after which a model was swapped.
         services: every service that the run uses.
         log: the latest log lines, oldest first.
@@ -114,6 +117,7 @@ class Snapshot:
     genomes: tuple[bytes, ...] = ()
     favourites: frozenset[bytes] = frozenset()
     banned: frozenset[bytes] = frozenset()
+    baseline: Baseline | None = None
     swaps: tuple[int, ...] = ()
     services: tuple[ServiceStatus, ...] = ()
     log: tuple[str, ...] = ()
@@ -143,6 +147,11 @@ class Snapshot:
         return max(self.best) - self.best[0] if self.best else 0.0
 
     @property
+    def over_random(self) -> float | None:
+        """The best of this generation in standard deviations over random latents, once known."""
+        return self.baseline.over(self.best[-1]) if self.baseline and self.best else None
+
+    @property
     def collapsed(self) -> bool:
         """Whether the population has become near-identical pictures."""
         if self.diversity is None or not self.first_diversity:
@@ -158,6 +167,7 @@ class Snapshot:
             "elapsed_s": round(self.elapsed_s, 3),
             "best": self.best[-1] if self.best else None,
             "mean": self.mean[-1] if self.mean else None,
+            **({"over_random": round(self.over_random, 3)} if self.over_random is not None else {}),
             "diversity": self.diversity,
             **({self.second_name: self.second[-1]} if self.second else {}),
             "scores": [round(score, 4) for score in self.scores],

@@ -65,7 +65,8 @@ class Ground:
     def settings(self, **changes: object) -> RunSettings:
         self.runs += 1
         runs = self.folder / f"runs{self.runs}"
-        fields = {**self.fleet, "population": 22, "generations": GENERATIONS, "seed": 1, **changes}
+        plain = {"population": 22, "generations": GENERATIONS, "seed": 1, "baseline": False}
+        fields = {**self.fleet, **plain, **changes}
         return RunSettings("red", runs=runs, own=True, **fields)  # type: ignore[arg-type] # its fields
 
     def order(self, role: str, fault: str) -> Path:

@@ -48,7 +48,13 @@ def settings(fleet: Fleet, tmp_path: Path) -> RunSettings:
     """A short run over the fleet."""
     models = {role: fleet[role] for role in ("generator", "clip", "discriminator")}
     return RunSettings(
-        "a yellow car", **models, population=6, generations=6, seed=1, runs=tmp_path / "runs"
+        "a yellow car",
+        **models,
+        population=6,
+        generations=6,
+        seed=1,
+        runs=tmp_path / "runs",
+        baseline=False,
     )
 
 

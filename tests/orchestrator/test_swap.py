@@ -199,3 +199,12 @@ def test_from_another_terminal_with_a_service_of_its_own(
     assert late.returncode == 2
     assert "nobody grows" in late.stderr
     assert swap(folder, "painter", other).returncode == 3
+
+
+def test_another_generator_has_another_baseline(settings: RunSettings, fleet: Fleet) -> None:
+    own = json.loads((grow(replace(settings, baseline=True)) / "run.json").read_text())["baseline"]
+    display = Wishing([(2, wish("generator", fleet["other"]))])
+    folder = grow(replace(settings, baseline=True), display)
+    told = json.loads((folder / "run.json").read_text())["baseline"]
+    assert told["rows"] == 512
+    assert told["mean"] != own["mean"]
