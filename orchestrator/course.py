@@ -112,7 +112,7 @@ class Course:
         if kind == "refinement":
             history.refine()
         genomes = history.algorithm.ask()
-        evaluation = self._setup.evaluate(genomes)
+        evaluation = self._gallery.evaluated(genomes, history, self._setup.evaluate)
         step = self._setup.step(
             kind, history.generation + 1, genomes, evaluation, history.plan.objectives
         )
@@ -260,7 +260,7 @@ class Course:
         if history.conditions is not None:
             refuse_other_space(history.conditions, setup.conditions)
         genomes = history.survivors.copy()
-        evaluation = setup.evaluate(genomes)
+        evaluation = Gallery().evaluated(genomes, history, setup.evaluate)
         number, objectives = history.generation, history.plan.objectives
         return setup.step("rescore", number, genomes, evaluation, objectives), evaluation
 
@@ -270,7 +270,7 @@ class Course:
         if not history.scored:
             return
         genomes = np.stack([history.champion, *history.survivors])
-        evaluation = setup.evaluate(genomes)
+        evaluation = Gallery().evaluated(genomes, history, setup.evaluate)
         self._gallery.add(genomes, evaluation)
         recorded = np.array([history.score(genome).similarity for genome in genomes])
         off = float(np.abs(evaluation.similarity - recorded).max())

@@ -1,6 +1,11 @@
-"""The pictures (or texts) of the genomes that a run still needs, the very ones that were scored."""
+"""The pictures (or texts) of the genomes that a run still needs, the very ones that were scored.
 
-from collections.abc import Sequence
+They are also why nothing that is known is evaluated again: elites that are asked for once more, the
+start of a refinement and genomes that a batch holds twice are answered from here and the journal's
+scores, so a search is told the same, bit for bit.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +44,40 @@ class Gallery:
         texts = evaluation.texts or ("",) * len(genomes)
         looks = zip(evaluation.images, evaluation.embeddings, texts, strict=True)
         self._known.update(zip((genome.tobytes() for genome in genomes), looks, strict=True))
+
+    def evaluated(
+        self, genomes: Float32, history: History, evaluate: Callable[[Float32], Evaluation]
+    ) -> Evaluation:
+        """Evaluate a batch, (n, size) float32: each genome once, and none that is kept here."""
+        keys = [genome.tobytes() for genome in genomes]
+        first: dict[bytes, int] = {}
+        for row, key in enumerate(keys):
+            first.setdefault(key, row)
+        kept = [key for key in first if key in self._known]
+        new = [key for key in first if key not in self._known]
+        if len(new) == len(keys):
+            return evaluate(genomes)
+        found = self._recalled([genomes[first[key]] for key in kept], history) if kept else None
+        if new:
+            fresh = evaluate(genomes[[first[key] for key in new]])
+            found = fresh if found is None else found.followed_by(fresh)
+        if found is None:
+            raise ValueError("wanted at least one genome")
+        places = {key: place for place, key in enumerate([*kept, *new])}
+        return found.take([places[key] for key in keys])
+
+    def _recalled(self, genomes: Sequence[Float32], history: History) -> Evaluation:
+        """What was found when these were evaluated."""
+        known = self.individuals(genomes, history)
+        realism = [one.score.realism for one in known if one.score.realism is not None]
+        texts = tuple(one.text for one in known)
+        return Evaluation(
+            images=np.stack([one.image for one in known]),
+            embeddings=np.stack([one.embedding for one in known]),
+            similarity=np.array([one.score.similarity for one in known], np.float64),
+            realism=np.array(realism, np.float64) if realism else None,
+            texts=texts if any(texts) else (),
+        )
 
     def keep(self, genomes: Sequence[Float32]) -> None:
         """Forget all but these."""

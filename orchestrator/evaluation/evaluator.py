@@ -11,7 +11,7 @@ lost meanwhile has its micro-batch drawn again, and sent as frames.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,30 @@ class Evaluation:
     similarity: Float64
     realism: Float64 | None
     texts: tuple[str, ...] = ()
+
+    def take(self, rows: Sequence[int]) -> "Evaluation":
+        """These rows in this order, each as often as it is named."""
+        index = np.array(rows, np.intp)
+        return Evaluation(
+            images=self.images[index],
+            embeddings=self.embeddings[index],
+            similarity=self.similarity[index],
+            realism=None if self.realism is None else self.realism[index],
+            texts=tuple(self.texts[row] for row in rows) if self.texts else (),
+        )
+
+    def followed_by(self, other: "Evaluation") -> "Evaluation":
+        """The rows of both, which the same services answered."""
+        both = None
+        if self.realism is not None and other.realism is not None:
+            both = np.concatenate([self.realism, other.realism])
+        return Evaluation(
+            images=np.concatenate([self.images, other.images]),
+            embeddings=np.concatenate([self.embeddings, other.embeddings]),
+            similarity=np.concatenate([self.similarity, other.similarity]),
+            realism=both,
+            texts=self.texts + other.texts,
+        )
 
     def objectives(self, number: int, *, hinge: bool = False) -> Float64:
         """(n, number) float64 to minimise: 1 - similarity, and softplus(-realism) if two.

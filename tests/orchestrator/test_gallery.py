@@ -64,6 +64,31 @@ def test_pictures_stay_with_their_genomes() -> None:
     np.testing.assert_array_equal(one.image, newer.images[0])
 
 
+def test_nothing_that_is_kept_is_evaluated_again() -> None:
+    gallery, found, rows = Gallery(), evaluation(4), genomes(4)
+    gallery.add(rows, found)
+    past, asked = history(rows, found), []
+    new = genomes(6)[4:]
+
+    def evaluate(some: np.ndarray) -> Evaluation:
+        asked.append(some.copy())
+        return evaluation(6).take([int(genome[0] // 3) for genome in some])
+
+    batch = np.stack([new[1], rows[2], new[0], new[1], rows[2], rows[0]])
+    got = gallery.evaluated(batch, past, evaluate)
+    np.testing.assert_array_equal(np.concatenate(asked), new[[1, 0]])
+    wanted = evaluation(6).take([5]).followed_by(found.take([2]))
+    wanted = wanted.followed_by(evaluation(6).take([4, 5])).followed_by(found.take([2, 0]))
+    for name in ("images", "embeddings", "similarity", "realism"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(wanted, name))
+
+    asked.clear()
+    again = gallery.evaluated(rows[[3, 1]], past, evaluate)
+    assert not asked, "all of them are known"
+    np.testing.assert_array_equal(again.images, found.images[[3, 1]])
+    np.testing.assert_array_equal(again.similarity, found.similarity[[3, 1]])
+
+
 @given(st.integers(2, 9), st.integers(0, 99))
 def test_diversity_is_the_mean_pairwise_distance(count: int, seed: int) -> None:
     found = evaluation(count, seed).embeddings

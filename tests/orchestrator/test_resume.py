@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from orchestrator.evaluation.evaluator import Evaluation
+from orchestrator.evaluation.setup import Setup
+from orchestrator.gallery import Gallery
 from orchestrator.runs import RunFolder
 from orchestrator.runs.journal import Journal
 from orchestrator.runs.pictures import read_recipe
@@ -61,9 +64,32 @@ def test_an_extended_run_equals_one_that_was_never_stopped(
     assert verify_run(parts).generations == 7
 
 
+def test_elites_that_are_asked_for_again_are_not_evaluated_again(
+    settings: RunSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thesis's DE asks for many a parent again; a refinement begins with survivors."""
+    settings = replace(settings, algorithm="thesis-de", parameters={"CR": "0.05"})
+    asked: list[bytes] = []
+
+    def counted(setup: Setup, genomes: np.ndarray) -> Evaluation:
+        asked.extend(genome.tobytes() for genome in genomes)
+        return setup.evaluator.evaluate(genomes)
+
+    monkeypatch.setattr(Setup, "evaluate", counted)
+    folder = grow(replace(settings, refine=2))
+    with Journal.open(folder / "journal.sqlite") as journal:
+        rows = [genome.tobytes() for step in journal.steps() for genome in step.genomes]
+    assert len(asked) == len(set(asked)) < len(rows), "each genome once"
+    assert set(asked) == set(rows)
+    monkeypatch.setattr(Gallery, "evaluated", lambda _self, genomes, _, evaluate: evaluate(genomes))
+    asked.clear()
+    assert digest(grow(replace(settings, refine=2))) == digest(folder)
+    assert len(asked) == len(rows)
+
+
 def command(settings: RunSettings) -> list[str]:
     words = [sys.executable, "-m", "orchestrator", "run", settings.prompt, "--ui", "quiet"]
-    words += ["-p", str(settings.population), "-g", str(settings.generations)]
+    words += ["-p", str(settings.population), "-g", str(settings.generations), "--no-baseline"]
     for name in ("generator", "clip", "discriminator", "algorithm", "seed", "runs"):
         words += [f"--{name}", str(getattr(settings, name))]
     return words
