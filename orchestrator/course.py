@@ -191,6 +191,7 @@ class Course:
         objectives[rows] = values
         scores = [history.score(one) for one in history.survivors]
         realism = [score.realism for score in scores if score.realism is not None]
+        scored = [score.scored for score in scores if score.scored is not None]
         step = Step(
             kind="choice",
             generation=history.generation,
@@ -199,6 +200,7 @@ class Course:
             objectives=objectives,
             similarity=np.array([score.similarity for score in scores]),
             realism=np.array(realism) if realism else None,
+            scored=np.array(scored) if scored else None,
             diversity=self.diversity(),
         )
         self._written.append(step)

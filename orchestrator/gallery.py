@@ -70,6 +70,7 @@ class Gallery:
         """What was found when these were evaluated."""
         known = self.individuals(genomes, history)
         realism = [one.score.realism for one in known if one.score.realism is not None]
+        scored = [one.score.scored for one in known if one.score.scored is not None]
         texts = tuple(one.text for one in known)
         return Evaluation(
             images=np.stack([one.image for one in known]),
@@ -77,6 +78,7 @@ class Gallery:
             similarity=np.array([one.score.similarity for one in known], np.float64),
             realism=np.array(realism, np.float64) if realism else None,
             texts=texts if any(texts) else (),
+            scored=np.array(scored, np.float64) if scored else None,
         )
 
     def keep(self, genomes: Sequence[Float32]) -> None:

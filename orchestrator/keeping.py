@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from orchestrator.baseline import Baseline
 
 
+ENDS = {"similarity": "best-match", "realism": "most-real", "scorer": "best-scored"}
+"""What the end of a front is called that is best in one objective."""
+
+
 class Keeper:
     """Writes the pictures of one run.
 
@@ -54,7 +58,8 @@ class Keeper:
         population = history.algorithm.population
         if history.plan.objectives > 1:
             picks = knee_and_extremes(population.objectives)
-            rows = {"knee": picks.knee, "best-match": picks.first, "most-real": picks.second}
+            ends = [ENDS[name] for name in self.settings.objectives]
+            rows = {"knee": picks.knee, **dict(zip(ends, picks.extremes, strict=True))}
             individuals = self._course.individuals()
             for name, row in rows.items():
                 self._save(f"front-{name}", individuals[row])
@@ -114,6 +119,7 @@ def recipe(
         "generation": score.generation,
         "similarity": score.similarity,
         "realism": score.realism,
+        **({} if score.scored is None else {"scorer": score.scored}),
         "space": conditions.space.name,
         "truncation_psi": conditions.truncation_psi,
         "models": conditions.models,

@@ -310,6 +310,8 @@ class Run:
             mean=tuple(history.mean),
             second=tuple(history.second),
             points=self._points(survivors),
+            scored=tuple(history.judged),
+            failed=history.algorithm.failed,
             diversity=self._course.diversity(),
             first_diversity=history.first_diversity,
             thumbnails=None if self._settings.caption else np.stack([one.image for one in shown]),
@@ -363,21 +365,37 @@ def plan_of(settings: RunSettings) -> Plan:
         parameters=settings.parameters,
         measures=measures,
     )
-    objectives = 2 if info.objectives == "several" else 1
-    if objectives == 2 and settings.caption:
+    several = info.objectives == "several"
+    objectives = len(settings.objectives) if several else 1
+    if several and settings.caption:
         raise ConfigError(
             f"{info.name} trades similarity against realism, which captions have none of; "
             "choose another --algorithm"
         )
-    if objectives == 2 and settings.discriminator == "none":
+    if several and objectives == 1:
         raise ConfigError(
             f"{info.name} trades similarity against realism and needs a discriminator; "
             "name one with --discriminator, or choose another --algorithm"
+        )
+    if several and settings.weights:
+        raise ConfigError(
+            f"{info.name} keeps every trade-off and weighs none; leave --weight out, or choose an "
+            "algorithm of one objective"
+        )
+    if not several and settings.scorer != "none" and "scorer" not in settings.weighing:
+        raise ConfigError(
+            f"{info.name} minimises one number, so say how much the scorer counts beside "
+            "similarity, such as --weight scorer=0.3; or trade them off with --algorithm nsga2"
         )
     if settings.refine and objectives > 1:
         raise ConfigError(
             f"--refine follows the gradient of similarity alone, but {info.name} trades it against "
             "realism; leave --refine out, or choose an algorithm of one objective"
+        )
+    if settings.refine and settings.weights:
+        raise ConfigError(
+            "--refine follows the gradient of similarity alone, not that of a weighted sum; "
+            "leave --refine or --weight out"
         )
     return Plan(
         info.name,
@@ -387,6 +405,7 @@ def plan_of(settings: RunSettings) -> Plan:
         settings.parameters,
         measures,
         profile.pick,
+        weighted=bool(settings.weights),
     )
 
 

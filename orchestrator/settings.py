@@ -1,5 +1,6 @@
 """What a run is told to do, checked once."""
 
+import math
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -15,6 +16,7 @@ from protocol.errors import BadRequestError, ConfigError
 from protocol.naming import is_endpoint, split_model, with_options
 
 MOST_PROMPT_CHARACTERS = 1_000
+WEIGHED = ("similarity", "realism", "scorer")
 CAPTIONER = "mini-captions"
 """The generator of captions, unless another one is named."""
 
@@ -48,6 +50,8 @@ class RunSettings:
         caption: path of the picture to caption; empty to grow pictures of the prompt.
         likes: paths of pictures to resemble, each with a weight if it has one (`targets.py`).
         template: what a prompt is put into before it is compared, such as "a photo of {}".
+        scorer: endpoints of a service of the user's own judge; "none" to leave it out.
+        weights: of the parts of a weighted sum that is minimised, "realism=0.3"; empty for none.
         baseline: also look at random latents, to tell how far over chance a score is.
     """
 
@@ -74,6 +78,8 @@ class RunSettings:
     caption: str = ""
     likes: tuple[str, ...] = ()
     template: str = "{}"
+    scorer: str = "none"
+    weights: tuple[str, ...] = ()
     baseline: bool = True
 
     def check(self) -> None:
@@ -87,11 +93,17 @@ class RunSettings:
         find_profile(self.profile)
         for measure in self.measures:
             ends_of(measure)
+        self._check_weights()
         if self.caption:
             self._check_caption()
         elif self.temperature:
             raise BadRequestError("only captions have a temperature; leave --temperature out")
-        for where in (self.generator, self.clip, self.discriminator):
+        if self.scorer != "none" and not is_endpoint(self.scorer):
+            raise ConfigError(
+                f"--scorer wants the endpoint of a service that runs already, not '{self.scorer}'; "
+                "start one with: service scorer FILE.py:FUNCTION"
+            )
+        for where in (self.generator, self.clip, self.discriminator, self.scorer):
             if not is_endpoint(where):
                 split_model(where)
                 continue
@@ -107,6 +119,39 @@ class RunSettings:
     def steps(self) -> int:
         """Generations in all: of evolution, and if refined, the start and every step from it."""
         return self.generations + (self.refine + 1 if self.refine else 0)
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """All that there is to minimise: similarity, and what the judges say."""
+        judges = {"realism": self.discriminator, "scorer": self.scorer}
+        return ("similarity", *(name for name, model in judges.items() if model != "none"))
+
+    @property
+    def weighing(self) -> dict[str, float]:
+        """The parts of the weighted sum, by name; empty where there is none.
+
+        Similarity counts 1 unless it is named, what else is not named nothing.
+
+        Raises:
+            ConfigError: a weight that is none.
+        """
+        if not self.weights:
+            return {}
+        return {"similarity": 1.0, **dict(weight_of(weight) for weight in self.weights)}
+
+    def _check_weights(self) -> None:
+        """Refuse weights of what is not there, and those that leave nothing to look for."""
+        for name in self.weighing:
+            if name not in self.objectives:
+                raise ConfigError(
+                    f"there is no {name} to weigh in this search; name a "
+                    f"{'scorer with --scorer' if name == 'scorer' else 'discriminator'}, "
+                    "or leave the weight out"
+                )
+        if self.weights and not any(self.weighing.values()):
+            raise ConfigError(
+                "every --weight is 0, so nothing is looked for; give one of them more"
+            )
 
     def _check_target(self) -> None:
         parts = [*read_prompts(self.prompt), *map(read_part, self.likes)]
@@ -139,6 +184,8 @@ class RunSettings:
             raise BadRequestError("no discriminator judges captions; leave --discriminator out")
         if self.truncation_psi != 1.0:
             raise BadRequestError("captions know no truncation; leave --truncation out")
+        if self.scorer != "none":
+            raise BadRequestError("a scorer looks at pictures, not captions; leave --scorer out")
         if self.refine:
             raise BadRequestError("captions have no gradient to refine them by; leave --refine out")
 
@@ -179,10 +226,10 @@ class RunSettings:
         for name in ("population", "generations", "truncation_psi", "temperature", "refine"):
             if getattr(self, name) != getattr(plain, name):
                 words += [f"--{name.removesuffix('_psi')}", str(getattr(self, name))]
-        for name, value in self.parameters.items():
-            words += ["--set", f"{name}={value}"]
-        for measure in self.measures:
-            words += ["--measure", measure]
+        changed = [f"{name}={value}" for name, value in self.parameters.items()]
+        repeated = {"set": changed, "measure": self.measures, "weight": self.weights}
+        for name, values in repeated.items():
+            words += [word for value in values for word in (f"--{name}", value)]
         words += ["--no-baseline"] * (not self.baseline)
         return shlex.join([*words, "--seed", str(self.seed)])
 
@@ -197,7 +244,7 @@ class RunSettings:
         plain = RunSettings(self.prompt)
         return [
             word
-            for name in ("generator", "clip", "discriminator", "device")
+            for name in ("generator", "clip", "discriminator", "scorer", "device")
             if getattr(self, name) != getattr(plain, name)
             for word in (f"--{name}", getattr(self, name))
         ]
@@ -211,6 +258,25 @@ def target_of(prompt: str, likes: Iterable[str]) -> str:
     """
     pictures = [f"like {Path(read_part(like).text).name}" for like in likes]
     return JOINT.join([*filter(None, [prompt]), *pictures])
+
+
+def weight_of(weight: str) -> tuple[str, float]:
+    """What a weight such as "realism=0.3" is of, and how much.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    name, _, value = weight.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if name not in WEIGHED or not math.isfinite(number):
+        raise ConfigError(
+            f"a weight is {', '.join(WEIGHED[:-1])} or {WEIGHED[-1]} and a number, such as "
+            f"--weight realism=0.3, not '{weight}'"
+        )
+    return name, number
 
 
 def ends_of(measure: str) -> tuple[str, str]:

@@ -81,6 +81,8 @@ class Watcher:
             second=_numbers(event.get("realism") for event in generations),
             second_name="realism",
             points=_points(last),
+            scored=_numbers(event.get("scorer") for event in generations),
+            failed=int(last.get("failed") or 0),
             diversity=last.get("diversity"),
             first_diversity=generations[0].get("diversity") if generations else None,
             thumbnails=self._pictures(len(scores)),

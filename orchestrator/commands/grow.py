@@ -60,6 +60,14 @@ Refine = Annotated[
     int | None,
     typer.Option("--refine", min=0, help="Gradient steps after the last; as before by default."),
 ]
+Scorer = Annotated[
+    str | None,
+    typer.Option(
+        "--scorer",
+        help="Endpoint of your own judge (docs/scorer.md), as one more objective.",
+        rich_help_panel=MODELS,
+    ),
+]
 Own = Annotated[
     bool,
     typer.Option(
@@ -175,6 +183,15 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
             rich_help_panel=SEARCH,
         ),
     ] = "fixed",
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weight",
+            help="Minimise a weighted sum instead of trading off: realism=0.3 or scorer=0.5, "
+            "beside similarity=1.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     measures: Annotated[
         list[str] | None,
         typer.Option(
@@ -232,6 +249,7 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
             rich_help_panel=MODELS,
         ),
     ] = 0,
+    scorer: Scorer = None,
     own: Own = False,
     no_baseline: Annotated[
         bool,
@@ -308,6 +326,8 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
         refine=refine,
         likes=tuple(likes or ()),
         template=template,
+        scorer=scorer or "none",
+        weights=tuple(weights or ()),
         baseline=not no_baseline,
     )
     if preset:
@@ -332,6 +352,7 @@ def resume(  # noqa: PLR0913, PLR0917 # one parameter an option
     generator: OtherGenerator = None,
     clip: OtherClip = None,
     discriminator: OtherDiscriminator = None,
+    scorer: Scorer = None,
     own: Own = False,
     ui: Ui = "auto",
     images: Images = "auto",
@@ -350,6 +371,7 @@ def resume(  # noqa: PLR0913, PLR0917 # one parameter an option
         generator=generator,
         clip=clip,
         discriminator=discriminator,
+        scorer=scorer,
         own=own,
     )
     _grow(ui, images, lambda display, interrupts: resume_run(run, changes, display, interrupts))
@@ -372,6 +394,7 @@ def fork(  # noqa: PLR0913, PLR0917 # one parameter an option
     generator: OtherGenerator = None,
     clip: OtherClip = None,
     discriminator: OtherDiscriminator = None,
+    scorer: Scorer = None,
     runs: Annotated[
         Path | None,
         typer.Option("--runs", help="Folder of run folders; beside RUN by default."),
@@ -394,6 +417,7 @@ def fork(  # noqa: PLR0913, PLR0917 # one parameter an option
         generator=generator,
         clip=clip,
         discriminator=discriminator,
+        scorer=scorer,
         own=own,
         runs=runs,
     )

@@ -1,4 +1,4 @@
-"""The pipeline of one generation: generator, then clip and discriminator, in micro-batches.
+"""The pipeline of one generation: generator, then clip and the judges, in micro-batches.
 
 A population is cut into micro-batches of the generator's own batch size, and two are in flight for
 each generator at all times, so that it draws the next while clip looks at the last. Results come
@@ -13,6 +13,7 @@ lost meanwhile has its micro-batch drawn again, and sent as frames.
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,7 @@ class Evaluation:
         similarity: (n,) float64, cosine to the prompt, -1 to 1.
         realism: (n,) float64, the discriminator's logit; None without one.
         texts: n captions where the generator writes; images are then of 0 x 0.
+        scored: (n,) float64, a scorer's numbers as they are, NaN where it has none; None without.
     """
 
     images: Images
@@ -64,6 +66,7 @@ class Evaluation:
     similarity: Float64
     realism: Float64 | None
     texts: tuple[str, ...] = ()
+    scored: Float64 | None = None
 
     def take(self, rows: Sequence[int]) -> "Evaluation":
         """These rows in this order, each as often as it is named."""
@@ -74,31 +77,40 @@ class Evaluation:
             similarity=self.similarity[index],
             realism=None if self.realism is None else self.realism[index],
             texts=tuple(self.texts[row] for row in rows) if self.texts else (),
+            scored=None if self.scored is None else self.scored[index],
         )
 
     def followed_by(self, other: "Evaluation") -> "Evaluation":
         """The rows of both, which the same services answered."""
-        both = None
-        if self.realism is not None and other.realism is not None:
-            both = np.concatenate([self.realism, other.realism])
         return Evaluation(
             images=np.concatenate([self.images, other.images]),
             embeddings=np.concatenate([self.embeddings, other.embeddings]),
             similarity=np.concatenate([self.similarity, other.similarity]),
-            realism=both,
+            realism=_joined(self.realism, other.realism),
             texts=self.texts + other.texts,
+            scored=_joined(self.scored, other.scored),
         )
 
-    def objectives(self, number: int, *, hinge: bool = False) -> Float64:
-        """(n, number) float64 to minimise: 1 - similarity, and softplus(-realism) if two.
+    def costs(self, *, hinge: bool = False, lower_is_better: bool = False) -> dict[str, Float64]:
+        """What there is to minimise, (n,) float64 each, by name: similarity, realism, scorer.
 
-        With `hinge` the second is max(0, 1 - realism), as CLIP-GLaSS had it.
+        1 - similarity; softplus(-realism), or with `hinge` max(0, 1 - realism), as CLIP-GLaSS had
+        it; and a scorer's numbers, turned round unless its `lower_is_better`.
         """
-        columns = [1.0 - self.similarity]
-        if number > 1 and self.realism is not None:
+        found = {"similarity": 1.0 - self.similarity}
+        if self.realism is not None:
             softplus = np.logaddexp(0.0, -self.realism)
-            columns.append(np.maximum(0.0, 1.0 - self.realism) if hinge else softplus)
-        return np.stack(columns, axis=1)
+            found["realism"] = np.maximum(0.0, 1.0 - self.realism) if hinge else softplus
+        if self.scored is not None:
+            found["scorer"] = self.scored if lower_is_better else -self.scored
+        return found
+
+    def objectives(
+        self, number: int, *, hinge: bool = False, lower_is_better: bool = False
+    ) -> Float64:
+        """(n, number) float64 to minimise: the first of `costs`, or all of them."""
+        costs = self.costs(hinge=hinge, lower_is_better=lower_is_better)
+        return np.stack(list(costs.values())[:number], axis=1)
 
 
 class Evaluator:
@@ -176,13 +188,17 @@ class Evaluator:
         call = EmbedImages(images=images, preprocessing=self._preprocessing)
         return self._ensemble.clip.submit(call, writer.frames)
 
-    def score(self, drawn: Answer, ref: TensorRef) -> Call | None:
-        """Ask the discriminator, if there is one."""
-        if self._ensemble.discriminator is None:
-            return None
+    @property
+    def judges(self) -> dict[str, Replicas]:
+        """The discriminator and the scorer, where there are such, by role."""
+        found = (self._ensemble.discriminator, self._ensemble.scorer)
+        return {judge.role: judge for judge in found if judge is not None}
+
+    def score(self, judge: Replicas, drawn: Answer, ref: TensorRef) -> Call:
+        """Ask a judge."""
         writer = TensorWriter()
         call = Score(images=_passed_on(drawn, ref, writer))
-        return self._ensemble.discriminator.submit(call, writer.frames)
+        return judge.submit(call, writer.frames)
 
     def fetch(self, drawn: Call, slot: Slot) -> Call:
         """Ask the generator that drew them for pictures that this process cannot map."""
@@ -226,7 +242,7 @@ class _Generation:
         self._new: list[_Step] = []
         self._images: dict[int, Array] = {}
         self._embeddings: dict[int, Array] = {}
-        self._logits: dict[int, Array] = {}
+        self._scores: dict[str, dict[int, Array]] = {role: {} for role in evaluator.judges}
 
     def submit(self) -> list[_Step]:
         """Calls that can be made now."""
@@ -264,8 +280,14 @@ class _Generation:
             images=self._in_order(self._images),
             embeddings=embeddings,
             similarity=embeddings.astype(np.float64) @ target,
-            realism=self._in_order(self._logits).astype(np.float64) if self._logits else None,
+            realism=self._judged("discriminator"),
+            scored=self._judged("scorer"),
         )
+
+    def _judged(self, role: str) -> Float64 | None:
+        """(n,) float64, what one judge said; None where there is none."""
+        found = self._scores.get(role)
+        return None if found is None else self._in_order(found).astype(np.float64)
 
     def _in_order(self, parts: dict[int, Array]) -> Array:
         """Rows of all micro-batches, each genome's once."""
@@ -283,9 +305,9 @@ class _Generation:
             raise TypeError(result)
         seen = self._evaluator.embed(answer, result.clip_images or result.images)
         steps = [_Step(batch, seen, self._embedded)]
-        judged = self._evaluator.score(answer, result.images)
-        if judged is not None:
-            steps.append(_Step(batch, judged, self._scored))
+        for role, judge in self._evaluator.judges.items():
+            asked = self._evaluator.score(judge, answer, result.images)
+            steps.append(_Step(batch, asked, partial(self._scored, role)))
         try:
             self._images[batch.start] = answer.tensor(result.images)
         except SlotLostError:  # it is on another host, say
@@ -306,10 +328,14 @@ class _Generation:
         if isinstance(result, Embeddings):
             self._embeddings[batch.start] = answer.tensor(result.embeddings)
 
-    def _scored(self, batch: _MicroBatch, answer: Answer) -> None:
+    def _scored(self, role: str, batch: _MicroBatch, answer: Answer) -> None:
         result = answer.reply.result
         if isinstance(result, Scores):
-            self._logits[batch.start] = answer.tensor(result.logits)
+            self._scores[role][batch.start] = answer.tensor(result.logits)
+
+
+def _joined(one: Float64 | None, other: Float64 | None) -> Float64 | None:
+    return None if one is None or other is None else np.concatenate([one, other])
 
 
 def view_size(about: RoleInfo, preprocessing: Preprocessing) -> int:

@@ -1,6 +1,7 @@
 """The services of a run, ready to evaluate genomes under its conditions."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ class Setup:
         directions: (k, d) float64, for each measure the second prompt's embedding less the first's.
         differentiator: asks them for gradients; None where the generator writes.
         chance: measures how random latents score.
+        weights: of the parts of a weighted sum, by name; empty for objectives of their own.
     """
 
     ensemble: Ensemble
@@ -43,6 +45,7 @@ class Setup:
     directions: Float64
     differentiator: Differentiator | None
     chance: Chance
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def evaluate(self, genomes: Float32) -> Evaluation:
         """Draw (or write) and judge every genome, (n, size) float32."""
@@ -50,9 +53,16 @@ class Setup:
 
     def told(self, evaluation: Evaluation, objectives: int) -> Float64:
         """(n, objectives + k) float64, what an algorithm is told: objectives, then measures."""
-        hinge = find_profile(self.conditions.profile).hinge
+        hinge, scorer = find_profile(self.conditions.profile).hinge, self.ensemble.measured
+        lower = scorer is not None and scorer.lower_is_better
         measures = evaluation.embeddings.astype(np.float64) @ self.directions.T
-        return np.concatenate([evaluation.objectives(objectives, hinge=hinge), measures], axis=1)
+        if self.weights:
+            costs = evaluation.costs(hinge=hinge, lower_is_better=lower)
+            parts = [weight * costs[name] for name, weight in self.weights.items()]
+            told = np.sum(parts, axis=0)[:, None]
+        else:
+            told = evaluation.objectives(objectives, hinge=hinge, lower_is_better=lower)
+        return np.concatenate([told, measures], axis=1)
 
     def step(
         self, kind: Kind, generation: int, genomes: Float32, evaluation: Evaluation, objectives: int
@@ -73,6 +83,7 @@ class Setup:
             objectives=told,
             similarity=evaluation.similarity,
             realism=evaluation.realism,
+            scored=evaluation.scored,
             diversity=diversity(evaluation.embeddings),
         )
 
@@ -103,12 +114,12 @@ def set_up(client: Client, ensemble: Ensemble, settings: RunSettings) -> Setup:
         differentiator = Differentiator(ensemble, target, space.name, psi, looks)
 
     def unjudged() -> Evaluate:
-        """The same in the usual space, without the discriminator, whom chance does not need."""
+        """The same in the usual space, without the judges, whom chance does not need."""
         if settings.caption:
             return Captioner(
                 ensemble, target, usual.name, settings.temperature, CHANCE_SEED
             ).evaluate
-        alone = replace(ensemble, discriminator=None)
+        alone = replace(ensemble, discriminator=None, scorer=None)
         return Evaluator(client, alone, target, usual.name, psi, profile.preprocessing).evaluate
 
     models, measures = models_of(ensemble), settings.measures
@@ -121,6 +132,7 @@ def set_up(client: Client, ensemble: Ensemble, settings: RunSettings) -> Setup:
         directions(ensemble.clip, measures),
         differentiator,
         Chance(unjudged, conditions, usual, target),
+        settings.weighing,
     )
 
 

@@ -20,7 +20,7 @@ from protocol.client import Client
 from protocol.messages import Role
 from protocol.naming import is_endpoint
 
-ROLES: tuple[Role, ...] = ("generator", "clip", "discriminator")
+ROLES: tuple[Role, ...] = ("generator", "clip", "discriminator", "scorer")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ class Finder:
 
     def _threads(self) -> int:
         """A fair share of the cores for each service that computes at the same time."""
-        wanted = sum(getattr(self.settings, role) != "none" for role in ROLES)
+        ours = [role for role in ROLES if role != "scorer"]  # which is somebody else's
+        wanted = sum(getattr(self.settings, role) != "none" for role in ours)
         return self.settings.threads or max(1, (os.cpu_count() or 1) // max(1, wanted - 1))
 
 
@@ -114,4 +115,6 @@ def ensemble_of(roles: Sequence[Replicas]) -> Ensemble:
         GlasshouseError: one was lost meanwhile.
     """
     found = {replicas.role: replicas.settled() for replicas in roles}
-    return Ensemble(found["generator"], found["clip"], found.get("discriminator"))
+    return Ensemble(
+        found["generator"], found["clip"], found.get("discriminator"), found.get("scorer")
+    )

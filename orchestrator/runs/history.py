@@ -51,6 +51,7 @@ class Plan:
         parameters: what differs from its defaults.
         measures: values in a row besides its objectives, for those that fill an archive.
         pick: which picture of a front is the champion.
+        weighted: whether its one objective is a weighted sum, and not similarity alone.
     """
 
     algorithm: str
@@ -60,6 +61,7 @@ class Plan:
     parameters: Mapping[str, str]
     measures: int = 0
     pick: Pick = "knee"
+    weighted: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Score:
     similarity: float
     realism: float | None
     generation: int
+    scored: float | None = None
 
 
 class History:
@@ -81,6 +84,7 @@ class History:
         best: highest similarity among the survivors of each generation.
         mean: their mean similarity.
         second: their mean realism; empty without a discriminator.
+        judged: the mean of a scorer's numbers for them; empty without one.
         first_diversity: of the first batch.
         banned: bytes of survivors that the user will not have bred from.
     """
@@ -92,11 +96,13 @@ class History:
         self.best: list[float] = []
         self.mean: list[float] = []
         self.second: list[float] = []
+        self.judged: list[float] = []
         self.first_diversity: float | None = None
         self.banned: frozenset[bytes] = frozenset()
         self._algorithm: Algorithm | None = None
         self._scores: dict[bytes, Score] = {}
         self._champion: Genomes | None = None
+        self._worth = -np.inf
 
     @property
     def algorithm(self) -> Algorithm:
@@ -215,12 +221,11 @@ class History:
             self._champion = population.genomes[pick(population.objectives)]
             return
         allowed = step.objectives[:, 0] < BANNED
-        row = int(
-            np.argmax(np.where(allowed, np.nan_to_num(step.similarity, nan=-np.inf), -np.inf))
-        )
-        best = step.similarity[row]
-        if self._champion is None or best > self.score(self._champion).similarity:
-            self._champion = step.genomes[row].copy()
+        worth = -step.objectives[:, 0] if self.plan.weighted else step.similarity
+        worth = np.where(allowed, np.nan_to_num(worth, nan=-np.inf, neginf=-np.inf), -np.inf)
+        row = int(np.argmax(worth))
+        if self._champion is None or worth[row] > self._worth:
+            self._champion, self._worth = step.genomes[row].copy(), float(worth[row])
 
     def _mark_banned(self, step: Step) -> None:
         """Whom this choice bans; a banned champion is none any more."""
@@ -233,10 +238,13 @@ class History:
         scores = [self.score(genome) for genome in self.survivors]
         similarity = [score.similarity for score in scores]
         realism = [score.realism for score in scores if score.realism is not None]
+        scored = [score.scored for score in scores if score.scored is not None]
         self.best.append(max(similarity))
         self.mean.append(float(np.mean(similarity)))
         if realism:
             self.second.append(float(np.mean(realism)))
+        if numbers := [number for number in scored if np.isfinite(number)]:
+            self.judged.append(float(np.mean(numbers)))
 
     def _compare(self, step: Step, genomes: Genomes) -> None:
         if genomes.shape != step.genomes.shape or genomes.tobytes() != step.genomes.tobytes():
@@ -270,8 +278,10 @@ def check_versions(about: About) -> None:
 
 
 def _scores(step: Step) -> list[Score]:
-    realism = [None] * len(step.genomes) if step.realism is None else step.realism.tolist()
+    none = [None] * len(step.genomes)
+    realism = none if step.realism is None else step.realism.tolist()
+    scored = none if step.scored is None else step.scored.tolist()
     return [
-        Score(similarity, real, step.generation)
-        for similarity, real in zip(step.similarity.tolist(), realism, strict=True)
+        Score(similarity, real, step.generation, number)
+        for similarity, real, number in zip(step.similarity.tolist(), realism, scored, strict=True)
     ]

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 NAME = "journal.sqlite"
-FORMAT = 2
+FORMAT = 3
+UNSCORED = 2
+"""The format before this one: it knows no scorers, and is read and continued as it is."""
 APPLICATION = 0x67_6C_61_73  # "glas", at a fixed place in the file
 LOCKED_S = 10.0
 PAGE = 32
@@ -55,6 +57,7 @@ CREATE TABLE steps (
     similarity BLOB NOT NULL,
     realism BLOB,
     diversity REAL NOT NULL,
+    scored BLOB,
     chain BLOB NOT NULL
 ) STRICT;
 """
@@ -146,6 +149,7 @@ class Step:
         similarity: (rows,) float64, cosine to the prompt.
         realism: (rows,) float64, the discriminator's logit; None without one.
         diversity: mean pairwise CLIP distance of these rows.
+        scored: (rows,) float64, a scorer's numbers, NaN where it has none; None without one.
     """
 
     kind: Kind
@@ -156,6 +160,7 @@ class Step:
     similarity: Float64
     realism: Float64 | None
     diversity: float
+    scored: Float64 | None = None
 
     @classmethod
     def reseed(cls, generation: int, conditions: Conditions, objectives: int) -> Step:
@@ -183,6 +188,8 @@ class Journal:
         self._conditions: dict[int, Conditions] = {}
         self._chain = b""
         with self._guarded("read"):
+            old = database.execute("PRAGMA user_version").fetchone()[0] == UNSCORED
+            self._columns = COLUMNS if old else f"{COLUMNS}, scored"
             self.about = self._read_about()
             for number, text in database.execute("SELECT id, json FROM conditions ORDER BY id"):
                 self._conditions[number] = msgspec.json.decode(text, type=Conditions)
@@ -288,7 +295,7 @@ class Journal:
         last = 0
         while True:
             found = self._database.execute(
-                f"SELECT number, chain, {COLUMNS} FROM steps WHERE number > ? "  # noqa: S608 # ours
+                f"SELECT number, chain, {self._columns} FROM steps WHERE number > ? "  # noqa: S608 # ours
                 "ORDER BY number LIMIT ?",
                 [last, PAGE],
             ).fetchall()
@@ -325,7 +332,8 @@ class Journal:
         return msgspec.json.decode(row[0], type=About)
 
     def _step(self, conditions: Conditions, fields: list[Any]) -> Step:
-        kind, generation, _, rows, genomes, objectives, similarity, realism, spread = fields
+        kind, generation, _, rows, genomes, objectives, similarity, realism, spread, *more = fields
+        scored = more[0] if more else None
         return Step(
             kind=kind,
             generation=generation,
@@ -337,6 +345,7 @@ class Journal:
             similarity=np.frombuffer(similarity, "<f8").reshape(rows),
             realism=None if realism is None else np.frombuffer(realism, "<f8").reshape(rows),
             diversity=spread,
+            scored=None if scored is None else np.frombuffer(scored, "<f8").reshape(rows),
         )
 
     def _extend(self, steps: Iterable[Step], about: About | None = None) -> None:
@@ -365,10 +374,12 @@ class Journal:
             _blob(step.similarity, "<f8"),
             None if step.realism is None else _blob(step.realism, "<f8"),
             float(step.diversity),
-        ]
+            None if step.scored is None else _blob(step.scored, "<f8"),
+        ][: len(self._columns.split(","))]
         chain = _chained(self._chain, self._conditions[fields[2]], fields)
         self._database.execute(
-            f"INSERT INTO steps (number, chain, {COLUMNS}) VALUES (?, ?{', ?' * len(fields)})",  # noqa: S608 # ours
+            f"INSERT INTO steps (number, chain, {self._columns}) "  # noqa: S608 # ours
+            f"VALUES (?, ?{', ?' * len(fields)})",
             [self.length + 1, chain, *fields],
         )
         self.length, self._chain = self.length + 1, chain
@@ -417,7 +428,7 @@ def _check_format(path: Path, database: sqlite3.Connection) -> None:
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION:
         raise _damaged(path, "it is no Glasshouse journal")
-    if version != FORMAT:
+    if version not in {UNSCORED, FORMAT}:
         raise BadRequestError(
             f"{path} is a journal of format {version}, but this Glasshouse reads format {FORMAT}; "
             "use the version of Glasshouse that its run.json names"
@@ -455,9 +466,14 @@ def _damaged(path: Path, why: str) -> StorageError:
 
 
 def _chained(before: bytes, conditions: Conditions, fields: list[Any]) -> bytes:
-    """The digest of one step and, through `before`, of all steps before it."""
+    """The digest of one step and, through `before`, of all steps before it.
+
+    A step without a scorer has the digest that it had before there were any.
+    """
     digest = hashlib.blake2b(before, digest_size=16)
-    for field in (msgspec.json.encode(conditions), *fields):
+    *scorerless, last = fields
+    told = scorerless if len(fields) > len(COLUMNS.split(",")) and last is None else fields
+    for field in (msgspec.json.encode(conditions), *told):
         content = field if isinstance(field, bytes) else repr(field).encode()
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)

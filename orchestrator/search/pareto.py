@@ -21,17 +21,15 @@ LEAST_SPAN = 1e-8  # of a front, below which pymoo 0.4 gave up on pseudo-weights
 
 @dataclass(frozen=True)
 class Picks:
-    """Rows worth showing from a front of two objectives.
+    """Rows worth showing from a front.
 
     Attributes:
-        knee: the row furthest below the line between the extremes.
-        first: the best row in objective 0.
-        second: the best row in objective 1.
+        knee: the row furthest below the plane through the extremes.
+        extremes: the best row in each objective.
     """
 
     knee: int
-    first: int
-    second: int
+    extremes: tuple[int, ...]
 
 
 def non_dominated(objectives: Objectives) -> Rows:
@@ -40,17 +38,18 @@ def non_dominated(objectives: Objectives) -> Rows:
 
 
 def knee_and_extremes(objectives: Objectives) -> Picks:
-    """The rows to keep from (n, 2) float64.
+    """The rows to keep from (n, m) float64, m at least 2.
 
-    The knee is the furthest from the line between the two extremes after each objective was scaled
+    The knee is the furthest from the plane through the extremes after each objective was scaled
     to 0..1 over the front, towards the origin (Das 1999; ties go to the first row).
 
     Raises:
-        BadRequestError: not two objectives, no rows, or no finite row.
+        BadRequestError: fewer than two objectives, no rows, or no finite row.
     """
-    if objectives.ndim != 2 or objectives.shape[1] != 2 or not len(objectives):
+    if objectives.ndim != 2 or objectives.shape[1] < 2 or not len(objectives):
         raise BadRequestError(
-            f"knee and extremes need objectives with shape (n, 2), but got {objectives.shape}"
+            "knee and extremes need objectives with shape (n, m), m at least 2, "
+            f"but got {objectives.shape}"
         )
     front = non_dominated(objectives)
     values = objectives[front]
@@ -60,18 +59,17 @@ def knee_and_extremes(objectives: Objectives) -> Picks:
     scaled = (values - lowest) / np.where(span > 0, span, 1.0)
     return Picks(
         knee=int(front[np.argmin(scaled.sum(axis=1))]),
-        first=int(front[np.argmin(values[:, 0])]),
-        second=int(front[np.argmin(values[:, 1])]),
+        extremes=tuple(int(row) for row in front[np.argmin(values, axis=0)]),
     )
 
 
 def knee(objectives: Objectives) -> int:
-    """The row of (n, 2) float64 at the knee of its front."""
+    """The row of (n, m) float64 at the knee of its front."""
     return knee_and_extremes(objectives).knee
 
 
 def most_real(objectives: Objectives) -> int:
-    """CLIP-GLaSS's choice from (n, 2) float64, by pseudo-weights (Deb 2001) of 0 and 1.
+    """CLIP-GLaSS's choice from (n, m) float64, by pseudo-weights (Deb 2001) of 0 and 1, then 0.
 
     A row's pseudo-weights are the shares of its distances to the front's worst values, and the row
     whose weights are nearest to 0 and 1 is the one that matches worst. On a front without extent it
@@ -80,7 +78,7 @@ def most_real(objectives: Objectives) -> int:
     Raises:
         BadRequestError: as `knee_and_extremes`.
     """
-    second = knee_and_extremes(objectives).second
+    second = knee_and_extremes(objectives).extremes[1]
     front = non_dominated(objectives)
     values = objectives[front]
     span = np.ptp(values, axis=0)
@@ -88,7 +86,8 @@ def most_real(objectives: Objectives) -> int:
         return second
     distances = (values.max(axis=0) - values) / span
     weights = distances / distances.sum(axis=1, keepdims=True)
-    return int(front[np.argmin(np.abs(weights - np.array([0.0, 1.0])).sum(axis=1))])
+    wanted = np.eye(objectives.shape[1])[1]
+    return int(front[np.argmin(np.abs(weights - wanted).sum(axis=1))])
 
 
 def best_first(objectives: Objectives) -> Rows:

@@ -238,9 +238,12 @@ def _notes(snapshot: Snapshot, columns: int) -> list[Text]:
             found.append(_line((f"{words}: near-identical pictures", "bold yellow")))
         else:
             found.append(_line((words, "")))
-    if snapshot.second:
-        words = f"{snapshot.second_name} {snapshot.second[-1]:.3f} "
-        found.append(_line((words + sparkline(snapshot.second, columns - len(words)), "")))
+    for name, values in ((snapshot.second_name, snapshot.second), ("scorer", snapshot.scored)):
+        if values:
+            words = f"{name} {values[-1]:.3f} "
+            found.append(_line((words + sparkline(values, columns - len(words)), "")))
+    if snapshot.failed:
+        found.append(_line((f"{snapshot.failed} evaluations failed and rank last", "yellow")))
     return found
 
 

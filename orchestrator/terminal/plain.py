@@ -150,6 +150,10 @@ def _generation_line(snapshot: Snapshot) -> str:
         parts.append(f"mean {snapshot.mean[-1]:.3f}")
     if snapshot.second:
         parts.append(f"{snapshot.second_name} {snapshot.second[-1]:.3f}")
+    if snapshot.scored:
+        parts.append(f"scorer {snapshot.scored[-1]:.3f}")
+    if snapshot.failed:
+        parts.append(f"failed {snapshot.failed}")
     if snapshot.diversity is not None:
         parts.append(f"diversity {snapshot.diversity:.3f}")
     parts.append(f"{snapshot.evaluations_per_s:.1f} evaluations/s")

@@ -78,6 +78,8 @@ class Snapshot:
         points: similarity and second objective of each survivor, where the search trades the two
             for each other; empty elsewhere.
         second_name: what the second objective is called.
+        scored: mean of a scorer's numbers per generation; empty when there is none.
+        failed: evaluations that gave no number, and ranked last.
         diversity: mean pairwise CLIP distance within the population; None while unknown.
         first_diversity: the same of the first generation.
         thumbnails: `(k, h, w, 3)` uint8, best first; a new array whenever the pictures change.
@@ -109,6 +111,8 @@ class Snapshot:
     second: tuple[float, ...] = ()
     second_name: str = "discriminator"
     points: tuple[tuple[float, float], ...] = ()
+    scored: tuple[float, ...] = ()
+    failed: int = 0
     diversity: float | None = None
     first_diversity: float | None = None
     thumbnails: Thumbnails | None = None
@@ -170,6 +174,8 @@ class Snapshot:
             **({"over_random": round(self.over_random, 3)} if self.over_random is not None else {}),
             "diversity": self.diversity,
             **({self.second_name: self.second[-1]} if self.second else {}),
+            **({"scorer": self.scored[-1]} if self.scored else {}),
+            **({"failed": self.failed} if self.failed else {}),
             "scores": [round(score, 4) for score in self.scores],
             **({"points": [list(point) for point in self.points]} if self.points else {}),
             **({"captions": list(self.captions)} if self.captions else {}),

@@ -34,11 +34,14 @@ class ScorerRole(Role):
         return Rows("score", check_images(read(call.images), about.height, about.width))
 
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
-        """Numbers, (rows,) float32; ValueError if the callable gives something else."""
+        """Numbers, (rows,) float32; ValueError if the callable gives something else.
+
+        NaN says that a picture cannot be scored: a search ranks it last.
+        """
         del options
         numbers = np.array(self._score(values), np.float32)
-        if numbers.shape != (len(values),) or not np.isfinite(numbers).all():
-            raise ValueError(f"wanted {len(values)} finite numbers, got shape {numbers.shape}")
+        if numbers.shape != (len(values),):
+            raise ValueError(f"wanted {len(values)} numbers, got shape {numbers.shape}")
         return (numbers,)
 
     def result(self, options: Options, outputs: tuple[Array, ...], writer: TensorWriter) -> Result:

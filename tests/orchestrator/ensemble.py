@@ -39,7 +39,7 @@ def fleet(tiny_models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iter
                 ("wide", "generator", wide),
             ]
         }
-        launcher.wait_ready(list(started.values()), lambda: None)
+        launcher.wait_ready(list(started.values()), lambda: None, timeout_s=600)
         yield {name: service.endpoint for name, service in started.items()}
 
 

@@ -174,6 +174,37 @@ def test_a_file_cut_short_or_of_another_kind_is_refused(tmp_path: Path) -> None:
         Journal.open(path)
 
 
+def test_a_journal_from_before_there_were_scorers_goes_on(tmp_path: Path) -> None:
+    path = make(tmp_path, 1, 2)
+    with Journal.open(path) as journal:
+        digest = journal.digest
+    database = sqlite3.connect(path)
+    database.execute("ALTER TABLE steps DROP COLUMN scored")
+    database.execute("PRAGMA user_version = 2")
+    database.close()
+    with Journal.open(path) as journal:
+        assert journal.digest == digest
+        journal.append(step(3))
+        old = journal.digest
+        assert [one.scored for one in journal.steps()] == [None, None, None]
+    path.unlink()
+    with Journal.open(make(tmp_path, 1, 2, 3)) as journal:
+        assert journal.digest == old, "steps without a scorer have the digests that they had"
+
+
+def test_a_scorers_numbers_come_back(tmp_path: Path) -> None:
+    path = make(tmp_path, 1)
+    numbers = np.where(np.arange(len(step(2).genomes)) == 1, np.nan, 0.5)
+    with Journal.open(path) as journal:
+        plain = journal.digest
+        journal.append(replace(step(2), scored=numbers))
+    with Journal.open(path) as journal:
+        *_, last = journal.steps()
+        assert last.scored is not None
+        np.testing.assert_array_equal(last.scored, numbers)
+        assert journal.digest != plain
+
+
 def test_a_journal_is_never_written_over(tmp_path: Path) -> None:
     path = make(tmp_path, 1)
     with pytest.raises(StorageError, match="there already"):

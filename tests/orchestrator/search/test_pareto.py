@@ -60,26 +60,31 @@ def test_best_first_puts_failed_rows_last_and_survives_only_those() -> None:
 
 def test_the_knee_does_not_depend_on_units() -> None:
     front = np.array([[0.0, 1.0], [0.2, 0.3], [0.6, 0.2], [1.0, 0.0], [0.9, 0.9]])
-    assert knee_and_extremes(front) == Picks(knee=1, first=0, second=3)
-    assert knee_and_extremes(front * [1e-3, 50] + [7, -2]) == Picks(knee=1, first=0, second=3)
+    assert knee_and_extremes(front) == Picks(knee=1, extremes=(0, 3))
+    assert knee_and_extremes(front * [1e-3, 50] + [7, -2]) == Picks(knee=1, extremes=(0, 3))
 
 
 def test_one_row_is_everything() -> None:
-    assert knee_and_extremes(np.array([[0.3, 0.7], [0.4, 0.8]])) == Picks(0, 0, 0)
+    assert knee_and_extremes(np.array([[0.3, 0.7], [0.4, 0.8]])) == Picks(0, (0, 0))
+
+
+def test_three_objectives_have_a_knee_and_three_extremes() -> None:
+    front = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0], [0.2, 0.3, 0.2], [2, 2, 2.0]])
+    assert knee_and_extremes(front) == Picks(knee=3, extremes=(0, 1, 2))
 
 
 def test_failed_rows_are_never_picked() -> None:
     table = np.array([[np.inf, np.inf], [1.0, 2.0], [2.0, 1.0]])
     picks = knee_and_extremes(table)
-    assert (picks.first, picks.second) == (1, 2)
+    assert picks.extremes == (1, 2)
 
 
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        (np.zeros((3, 1)), r"shape \(n, 2\)"),
-        (np.zeros((0, 2)), r"shape \(n, 2\)"),
-        (np.zeros(2), r"shape \(n, 2\)"),
+        (np.zeros((3, 1)), r"shape \(n, m\)"),
+        (np.zeros((0, 2)), r"shape \(n, m\)"),
+        (np.zeros(2), r"shape \(n, m\)"),
         (np.full((2, 2), np.inf), "at least one row"),
     ],
 )
