@@ -99,9 +99,18 @@ def connect(  # one parameter an option of the command
     Raises:
         GlasshouseError: one of them cannot start or be reached, in the sentence that says why.
     """
-    models = {"generator": generator, "clip": clip, "discriminator": discriminator}
-    more: dict[str, Any] = {"scorer": scorer, "device": device, "threads": threads, "own": own}
-    return Connection(RunSettings("-", **models, **more))
+    return Connection(
+        RunSettings(
+            "-",
+            generator,
+            clip,
+            discriminator,
+            scorer=scorer,
+            device=device,
+            threads=threads,
+            own=own,
+        )
+    )
 
 
 class Search:
