@@ -57,7 +57,7 @@ except SystemExit as ended:
 print(*sorted({unwanted!r} & set(sys.modules)), file=sys.stderr)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=110, check=True
     )
     assert done.stdout
     assert done.stderr.split() == []
@@ -67,6 +67,6 @@ def test_the_orchestrator_never_loads_torch_even_when_it_runs() -> None:
     script = "import orchestrator.run, orchestrator.search.ga, orchestrator.search.cma_es, sys\n"
     script += "print('torch' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=110, check=True
     )
     assert done.stdout.strip() == "False"
