@@ -11,13 +11,15 @@ RUN command -v make >/dev/null || \
     (apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*)
 WORKDIR /app
 COPY wheel[s] /wheels/
-COPY Makefile pyproject.toml requirements.txt README.md LICENSE ./
+COPY Makefile requirements.txt ./
+ENV PIP_FIND_LINKS=/wheels
+RUN --mount=type=cache,target=/root/.cache/pip make VENV=/opt/venv /opt/venv/.libraries
+COPY pyproject.toml README.md LICENSE ./
 COPY protocol protocol
 COPY services services
 COPY orchestrator orchestrator
 COPY miniatures miniatures
-ENV PIP_FIND_LINKS=/wheels
-RUN --mount=type=cache,target=/root/.cache/pip make VENV=/opt/venv /opt/venv/.installed
+RUN make VENV=/opt/venv /opt/venv/.installed
 
 FROM ${BASE}
 COPY --from=build /opt/venv /opt/venv

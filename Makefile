@@ -17,7 +17,7 @@ CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cup
 	nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 \
 	nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
 
-.PHONY: help run test check slow soak bench lock clean
+.PHONY: help run test check slow soak containers bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ slow: $(VENV)/.testing ## the tests that take minutes
 
 soak: $(VENV)/.testing ## the tests that take hours
 	$(BIN)/python -m pytest -m soak $(ARGS)
+
+containers: $(VENV)/.testing ## the tests of compose.yaml (needs a Docker engine)
+	$(BIN)/python -m pytest -m containers $(ARGS)
 
 bench: $(VENV)/.installed ## measure: search, pipeline and messaging, each against a rival
 	$(BIN)/python -m benchmarks.search $(ARGS)
@@ -67,11 +70,14 @@ $(BIN)/python:
 
 # A build of torch that this machine's pip knows as a file (a CPU build, say) is taken as it is.
 # All else is hash-checked, without dependencies; then what the build of torch needs besides.
-$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+$(VENV)/.libraries: requirements.txt | $(BIN)/python
 	@echo "Installing into $(VENV): 1.3 GB, or 5 GB where torch comes with CUDA."
 	@$(PIP) --no-deps --no-index $(TORCH) 2>/dev/null || true
 	$(PIP) --no-deps --require-hashes -r requirements.txt
 	$(PIP) torch
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml $(VENV)/.libraries
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""Real little roles without torch: one that answers, one that is slow, one that some rows break."""
+"""Real little roles without torch, one that answers, is slow, or breaks; and how to ask it."""
 
 import threading
 import time
@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from benchmarks.roles import Drawing, Seeing
+from protocol.client import Client, Service
 from protocol.errors import BadRequestError
 from protocol.messages import (
     DiscriminatorInfo,
@@ -15,6 +16,7 @@ from protocol.messages import (
     Scores,
     ServiceInfo,
 )
+from protocol.session import Pending
 from protocol.tensors import Array, TensorWriter
 from services.runtime.role import Options, ReadTensor, Role, Rows
 
@@ -100,3 +102,17 @@ class SeeRole(Seeing):
 def pictures(values: list[int]) -> Array:
     """(n, 2, 2, 3) uint8, each of one value, which is then its score."""
     return np.repeat(np.array(values, np.uint8), SIDE * SIDE * 3).reshape(-1, SIDE, SIDE, 3)
+
+
+def ask(client: Client, service: Service, values: list[int], ttl_s: float = 20.0) -> Pending:
+    """Have pictures of these grey levels scored."""
+    writer = TensorWriter()
+    return client.submit(service, Score(images=writer.add(pictures(values))), writer.frames, ttl_s)
+
+
+def scores(client: Client, pending: Pending) -> list[float]:
+    """The logits that `ask` was answered with."""
+    client.wait([pending])
+    answer = pending.answer()
+    assert isinstance(answer.reply.result, Scores)
+    return list(answer.tensor(answer.reply.result.logits))

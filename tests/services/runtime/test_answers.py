@@ -5,31 +5,18 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from protocol.client import Client, Service
+from protocol.client import Client
 from protocol.errors import ConfigError, ModelFailedError
-from protocol.messages import Generate, Score, Scores
-from protocol.session import Pending
-from protocol.tensors import Frame, Slot, TensorWriter
+from protocol.messages import Generate, Score
+from protocol.tensors import Frame, Slot
 from services.runtime.answers import Answers, remembered_bytes
 from services.runtime.role import Role, Rows
 from services.runtime.scheduler import Work
 from services.runtime.server import Server
-from tests.services.runtime.roles import POISON, MeanRole, pictures
+from tests.services.runtime.roles import POISON, MeanRole, ask, scores
 from tests.services.runtime.waiting import until
 
 Serve = Callable[[Role], Server]
-
-
-def ask(client: Client, service: Service, values: list[int], ttl_s: float = 20.0) -> Pending:
-    writer = TensorWriter()
-    return client.submit(service, Score(images=writer.add(pictures(values))), writer.frames, ttl_s)
-
-
-def scores(client: Client, pending: Pending) -> list[float]:
-    client.wait([pending])
-    answer = pending.answer()
-    assert isinstance(answer.reply.result, Scores)
-    return list(answer.tensor(answer.reply.result.logits))
 
 
 def test_a_retry_joins_what_is_computed_and_is_then_answered_from_memory(

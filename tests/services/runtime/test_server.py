@@ -36,26 +36,13 @@ from protocol.messages import (
     Scores,
     Welcome,
 )
-from protocol.session import Pending
 from protocol.tensors import TensorWriter
 from services.runtime.role import Role
 from services.runtime.server import Server
-from tests.services.runtime.roles import POISON, MeanRole, pictures
+from tests.services.runtime.roles import POISON, MeanRole, ask, pictures, scores
 from tests.services.runtime.waiting import until
 
 Serve = Callable[[Role], Server]
-
-
-def ask(client: Client, service: Service, values: list[int], ttl_s: float = 10.0) -> Pending:
-    writer = TensorWriter()
-    return client.submit(service, Score(images=writer.add(pictures(values))), writer.frames, ttl_s)
-
-
-def scores(client: Client, pending: Pending) -> list[float]:
-    client.wait([pending])
-    answer = pending.answer()
-    assert isinstance(answer.reply.result, Scores)
-    return list(answer.tensor(answer.reply.result.logits))
 
 
 def test_rows_come_back_in_order_whatever_the_batches(serve: Serve, client: Client) -> None:
