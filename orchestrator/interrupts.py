@@ -6,10 +6,13 @@ which services are killed instead of asked.
 """
 
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+FINISHING = "finishing this generation; Ctrl-C again quits at once"
 
 
 class StoppedError(Exception):
@@ -19,12 +22,16 @@ class StoppedError(Exception):
 class Interrupts:
     """Listens to signals while it is entered.
 
+    Args:
+        say: tells the user one thing; called in a signal handler.
+
     Attributes:
         stop: whether the run was told to finish.
         exit_code: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, else 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
+        self._say = say
         self.stop = False
         self.exit_code = 0
 
@@ -51,3 +58,4 @@ class Interrupts:
             raise KeyboardInterrupt
         self.stop = True
         self.exit_code = EXIT_CODES[signal.Signals(number)]
+        self._say(FINISHING)

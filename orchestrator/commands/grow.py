@@ -489,7 +489,7 @@ def _grow(ui: str, images: str, begin: "Callable[[Display, Interrupts], Run]") -
     from orchestrator.run import results
 
     display = _display(ui, images, generators)
-    with Interrupts() as interrupts:
+    with Interrupts(display.message) as interrupts:
         run = begin(display, interrupts)
         try:
             code = run.grow()
@@ -513,7 +513,7 @@ def _grow_many(ui: str, images: str, settings: "RunSettings", path: Path, jobs: 
     display = make_board(ui, images, stream, os.environ)  # type: ignore[arg-type] # checked above
     display.start()
     try:
-        with Interrupts() as interrupts:
+        with Interrupts(display.message) as interrupts:
             chalk = Chalk(targets, settings.generations, display)
             outcomes = grow_many(settings, targets, jobs, chalk, interrupts)
     except KeyboardInterrupt:

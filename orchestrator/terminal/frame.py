@@ -160,7 +160,7 @@ def header(snapshot: Snapshot, columns: int) -> list[Text]:
     """Target, settings and run folder: two lines when wide, three when narrow."""
     title = _line(("Glasshouse  ", "bold green"), (snapshot.target, "bold"))
     settings = _line(
-        (snapshot.generator, ""),
+        (_called(snapshot.generator), ""),
         (f" · {snapshot.algorithm} · seed {snapshot.seed}", "dim"),
         (f" · population {snapshot.population}", "dim"),
     )
@@ -256,7 +256,7 @@ def services_table(services: Sequence[ServiceStatus], columns: int, most: int) -
     for name in ("service", "model", "state"):
         table.add_column(name, no_wrap=True, overflow="ellipsis")
     for name in ("queue", "p50 ms", "p95 ms", "rows"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=6)
     if wide:
         table.add_column("digest", no_wrap=True)
         table.add_column("endpoint", no_wrap=True, overflow="ellipsis", ratio=1)
@@ -273,8 +273,11 @@ def _service_cells(service: ServiceStatus, *, wide: bool) -> list[Text]:
     timed = service.rows > 0
     cells = [
         Text(printable(service.role)),
-        Text(printable(service.model)),
-        Text(f"● {service.state}{' shared' * service.shared}", STATE_STYLES.get(service.state, "")),
+        Text(printable(_called(service.model))),
+        Text(
+            f"● {service.state}{' shared' * (service.shared and wide)}",
+            STATE_STYLES.get(service.state, ""),
+        ),
         Text(str(service.queue_rows)),
         Text(f"{service.batch_ms:.1f}" if timed else "-"),
         Text(f"{service.batch_p95_ms:.1f}" if timed else "-"),
@@ -286,6 +289,11 @@ def _service_cells(service: ServiceStatus, *, wide: bool) -> list[Text]:
             Text(printable(service.endpoint)),
         ]
     return cells
+
+
+def _called(model: str) -> str:
+    """A model without the folders of its file."""
+    return model.rpartition("/")[2] if model.endswith(".safetensors") else model
 
 
 def services_line(services: Sequence[ServiceStatus]) -> Text:
