@@ -1,22 +1,22 @@
 """Rows per second, memory and error of each architecture at its real size, in each form.
 
-`python -m benchmarks.models [NAME...] [--repeats N] [--device cuda] [--compile]`, names as below;
-those that are quick enough for a CPU by default. Weights are random: speed does not depend on them.
-The floor is the time that the float32 form's operations would take at the rate of a large
+`python -m benchmarks.models [NAME...] [--rows N] [--repeats N] [--device cuda] [--compile]`, with
+names as below or `all`; by default one of each kind. Weights are random: speed does not depend on
+them. The floor is the time that the plain form's operations would take at the rate of a large
 matrix product in that form's dtype; the error is against the same network in float64.
+
+On a CPU everything runs on one thread and is timed in seconds of the processor, which other work on
+the machine changes little. Each form's line is printed when it is known.
 """
 
 import argparse
 import copy
-import resource
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,7 +28,9 @@ from services.models.stylegan2_discriminator import Discriminator, Discriminator
 from services.models.stylegan2_layers import Execution
 
 QUICK = ("stylegan2-256", "stylegan2-256-discriminator", "biggan-deep-256", "clip-vit-b32")
-MATMUL_SIDE = 2048
+MATMUL_SIDE = 1024
+HEADINGS = ("form", "rows/s", "x plain", "x floor", "peak MiB", "max error", "of a std")
+LINE = "  {:32} {:>8} {:>8} {:>8} {:>9} {:>10} {:>9}"
 
 
 @dataclass(frozen=True)
@@ -123,28 +125,28 @@ def clip(rows: int, device: torch.device) -> Case:
 
 
 CASES: dict[str, tuple[int, Callable[[int, torch.device], Case]]] = {
-    "stylegan2-256": (4, lambda n, d: stylegan2(256, n, d)),
-    "stylegan2-1024": (2, lambda n, d: stylegan2(1024, n, d)),
-    "stylegan2-256-discriminator": (4, lambda n, d: stylegan2(256, n, d, judge=True)),
-    "stylegan2-1024-discriminator": (2, lambda n, d: stylegan2(1024, n, d, judge=True)),
+    "stylegan2-256": (2, lambda n, d: stylegan2(256, n, d)),
+    "stylegan2-1024": (1, lambda n, d: stylegan2(1024, n, d)),
+    "stylegan2-256-discriminator": (2, lambda n, d: stylegan2(256, n, d, judge=True)),
+    "stylegan2-1024-discriminator": (1, lambda n, d: stylegan2(1024, n, d, judge=True)),
     "biggan-deep-128": (4, lambda n, d: biggan(128, n, d)),
-    "biggan-deep-256": (4, lambda n, d: biggan(256, n, d)),
-    "biggan-deep-512": (2, lambda n, d: biggan(512, n, d)),
-    "clip-vit-b32": (16, clip),
+    "biggan-deep-256": (2, lambda n, d: biggan(256, n, d)),
+    "biggan-deep-512": (1, lambda n, d: biggan(512, n, d)),
+    "clip-vit-b32": (8, clip),
 }
 
 
-def seconds_of(action: Callable[[], object], repeats: int, device: torch.device) -> list[float]:
-    """Wall seconds of each call after a first one."""
-    action()
+def seconds_of(action: Callable[[], object], repeats: int, device: torch.device) -> float:
+    """The least of some calls: of the processor on a CPU, of the wall's clock elsewhere."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
     found = []
     for _ in range(repeats):
         _wait(device)
-        started = time.perf_counter()
+        started = clock()
         action()
         _wait(device)
-        found.append(time.perf_counter() - started)
-    return found
+        found.append(clock() - started)
+    return min(found)
 
 
 def _wait(device: torch.device) -> None:
@@ -155,72 +157,87 @@ def _wait(device: torch.device) -> None:
 def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
     """Operations a second of a large matrix product."""
     a = torch.randn(MATMUL_SIDE, MATMUL_SIDE, device=device).to(dtype)
-    return 2 * MATMUL_SIDE**3 / min(seconds_of(lambda: a @ a, 3, device))
+    return 2 * MATMUL_SIDE**3 / seconds_of(lambda: a @ a, 3, device)
 
 
-def memory_mib(device: torch.device) -> float:
-    """The most that was in use so far: of the device, or of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+class Peak:
+    """The most memory in use since it was made: of the device, or of this process."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM back (proc(5))
+
+    def mib(self) -> float:
+        """Of the whole device or process, the exact network and the weights included."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / 2**20
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**10
+
+
+def say(*cells: str) -> None:
+    """One line, at once."""
+    print(LINE.format(*cells).rstrip(), flush=True)  # noqa: T201 # a command prints
 
 
 @torch.inference_mode()
-def measure(name: str, repeats: int, device: torch.device, *, compiled: bool) -> Table:
-    """The table of one architecture."""
-    rows, make = CASES[name]
+def measure(name: str, rows: int, repeats: int, device: torch.device, *, compiled: bool) -> None:
+    """Print the lines of one architecture."""
+    usual, make = CASES[name]
+    rows = rows or usual
     torch.manual_seed(0)
     case = make(rows, device)
-    plain = case.form(forms(device)[0])
     with FlopCounterMode(display=False) as counter:
-        plain()
+        case.form(forms(device)[0])()
     operations = counter.get_total_flops()
-    exact = case.exact()
-    spread = float(exact.std())
     title = f"{name}: {rows} rows, {operations / rows / 1e9:.1f} GFLOP a row, on {device}"
-    table = Table(
-        "", "rows/s", "ms a batch", "x plain", "x floor", "max error", "peak MiB", title=title
-    )
-    first = 0.0
+    print(f"\n{title}", flush=True)  # noqa: T201 # a command prints
+    say(*HEADINGS)
+    exact = case.exact()
+    plain = 0.0
     for form in forms(device):
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
+        peak = Peak(device)
         action = case.form(form)
         ways = {form.name: action}
         if compiled and not form.plain:
             graphs = "reduce-overhead" if device.type == "cuda" else "default"
             ways[f"{form.name} compiled"] = torch.compile(action, mode=graphs)
+        floor = operations / matmul_rate(form.dtype, device)
         for way, run in ways.items():
-            found = statistics.median(seconds_of(run, repeats, device))
-            first = first or found
-            floor = operations / matmul_rate(form.dtype, device)
-            error = float((run().double() - exact).abs().max())
-            table.add_row(
+            error = float((run().double() - exact).abs().max())  # warms it up, too
+            found = seconds_of(run, repeats, device)
+            plain = plain or found
+            say(
                 way,
                 f"{rows / found:.2f}",
-                f"{found * 1e3:.0f}",
-                f"{first / found:.2f}",
+                f"{plain / found:.2f}",
                 f"{found / floor:.1f}",
-                f"{error:.1e} ({error / spread:.0e} std)",
-                f"{memory_mib(device):.0f}",
+                f"{peak.mib():.0f}",
+                f"{error:.1e}",
+                f"{error / float(exact.std()):.0e}",
             )
-    return table
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=QUICK, metavar="NAME")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=0, help="in a batch; a few by default")
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true")
     said = parser.parse_args()
     device = torch.device(said.device)
-    if unknown := set(said.names) - set(CASES):
+    names = list(CASES) if "all" in said.names else said.names
+    if unknown := set(names) - set(CASES):
         parser.error(f"no {', '.join(sorted(unknown))}; names: {', '.join(CASES)}")
-    for name in said.names:
-        table = measure(name, said.repeats, device, compiled=said.compile)
-        Console(width=120).print(table)
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    for name in names:
+        measure(name, said.rows, said.repeats, device, compiled=said.compile)
 
 
 if __name__ == "__main__":

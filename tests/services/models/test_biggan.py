@@ -1,9 +1,12 @@
 """BigGAN-deep against Hugging Face's own, and what training and drawing rely on.
 
 `biggan.npz` was computed by pytorch-pretrained-biggan 0.1.1 in float64, with the weights that
-`filled` makes: pictures of `Z` and `CLASSES` for each truncation in `TRUNCATIONS`.
+`filled` makes: pictures of `Z` and `CLASSES` for each truncation in `TRUNCATIONS`. So was
+`golden/biggan_thin.npz`: of the published networks' own layers with 4 channels in place of 128,
+what `summary` keeps of their pictures.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,10 @@ TINY = BigGANConfig(
     layers=((False, 16, 8), (True, 8, 4), (True, 4, 2), (False, 2, 1)),
     attention_layer_position=2,
 )
+THIN = {
+    side: replace(published, z_dim=5, class_embed_dim=5, channel_width=4, num_classes=7)
+    for side, published in PUBLISHED.items()
+}
 TRUNCATIONS = (1.0, 0.5, 0.14, 0.33)
 RNG = np.random.RandomState(0)  # its stream never changes
 Z = torch.from_numpy(RNG.standard_normal((2, 5)).clip(-2, 2))
@@ -65,6 +72,16 @@ def network() -> BigGAN:
     return made.eval().requires_grad_(requires_grad=False)
 
 
+def summary(pictures: Tensor) -> dict[str, Tensor]:
+    """Of (n, 3, side, side): every so many-th pixel, and means of squares that hold all of them."""
+    step = pictures.shape[-1] // 8
+    return {
+        "pixels": pictures[:, :, step // 3 :: step, step // 5 :: step],
+        "squares": nn.functional.avg_pool2d(pictures, step),
+        "energy": nn.functional.avg_pool2d(pictures.square(), step),
+    }
+
+
 def condition(network: BigGAN, z: Tensor, classes: Tensor) -> Tensor:
     return torch.cat([z, network.embeddings(classes)], dim=1)
 
@@ -78,6 +95,24 @@ def test_pictures_are_those_of_hugging_face(
     folded = FoldedBigGAN(network, Maps(torch.float64))(condition(network, Z, CLASSES), truncation)
     torch.testing.assert_close(own, wanted, atol=1e-12, rtol=0)
     torch.testing.assert_close(folded, wanted, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("side", [128, 256, 512])
+@pytest.mark.parametrize("truncation", [1.0, 0.33])
+@torch.inference_mode()
+def test_the_published_layers_draw_as_hugging_faces(side: int, truncation: float) -> None:
+    """Which layers double, where attention is, and what feeds what, at full resolution."""
+    network = BigGAN(THIN[side]).double()
+    filled(network)
+    network.eval()
+    given = condition(network, Z, CLASSES)
+    folded = FoldedBigGAN(network, Maps(torch.float64))(given, truncation)
+    with np.load(Path(__file__).parent / "golden" / "biggan_thin.npz") as wanted:
+        for drawn in (network(Z, CLASSES, truncation), folded):
+            for name, found in summary(drawn).items():
+                kept = torch.from_numpy(wanted[f"{side}/{truncation}/{name}"])
+                assert kept.std() > 0.01
+                torch.testing.assert_close(found, kept, atol=1e-11, rtol=0)
 
 
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
