@@ -131,6 +131,11 @@ class Run:
         except GlasshouseError as error:
             code = error.exit_code
             raise
+        except MemoryError as error:
+            raise GlasshouseError(
+                "the orchestrator ran out of memory; make room, then go on with: "
+                f"orchestrator resume {self.folder.path}"
+            ) from error
         finally:
             self._display.stop()
             self._course.close()

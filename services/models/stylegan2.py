@@ -280,7 +280,7 @@ class SynthesisBlock(nn.Module):
         if not self._residual:
             x = self.conv1(x, ws[-2], noise_mode, fused=fused)
         if self._draws:
-            rgb = self.torgb(x, ws[-1], fused=fused).float()
+            rgb = self.torgb(x, ws[-1], fused=fused).to(ws[-1].dtype)
             image = rgb if image is None else rgb + upsampled(image, self.resample_filter)
         return x, image
 

@@ -221,5 +221,5 @@ class Discriminator(nn.Module):
         image = images
         for resolution in self.config.resolutions:
             x, image = self.get_submodule(f"b{resolution}")(x, image, self.execution)
-        final = cast("Tensor", x).float().contiguous()
+        final = cast("Tensor", x).to(images.dtype).contiguous()
         return cast("Tensor", self.b4(final, image, group_size))

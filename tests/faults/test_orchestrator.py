@@ -1,6 +1,7 @@
 """What can happen to the orchestrator: it stops for a while, holds its lock, starves, is killed."""
 
 import ctypes
+import json
 import signal
 import subprocess
 import sys
@@ -8,11 +9,13 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from orchestrator.settings import RunSettings
-from tests.faults.harness import QUICK, Ground, battlefield, ground
-from tests.orchestrator.ensemble import digest, grow
+from protocol.errors import GlasshouseError
+from tests.faults.harness import QUICK, Ground, Ordering, battlefield, ground
+from tests.orchestrator.ensemble import digest, grow, resume
 
 __all__ = ["battlefield", "ground"]
 
@@ -68,6 +71,20 @@ def test_starved_by_other_threads(ground: Ground) -> None:
         over.set()
         for thread in threads:
             thread.join()
+
+
+def test_out_of_memory(ground: Ground) -> None:
+    """One sentence, nothing half-written; resumed, it goes on as if nothing had happened."""
+    settings = ground.settings()
+
+    def allocate() -> None:
+        np.empty(1 << 60, np.uint8)
+
+    with pytest.raises(GlasshouseError, match=r"ran out of memory.*orchestrator resume"):
+        grow(settings, Ordering(allocate), QUICK)
+    (folder,) = (path for path in settings.runs.iterdir() if path.name.startswith("0001"))
+    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+    assert digest(resume(folder)) == ground.expected
 
 
 @pytest.mark.parametrize("stopped", [False, pytest.param(True, marks=pytest.mark.slow)])
