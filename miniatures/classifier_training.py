@@ -17,6 +17,7 @@ from torch.nn import functional
 from miniatures.classifiers import OBJECT, classifier_path
 from miniatures.clip_training import roughened
 from miniatures.fitting import Recipe, fit, seeded
+from miniatures.naming import names_of
 from miniatures.training import Job, pixels_of
 from miniatures.world import (
     ATTRIBUTES,
@@ -89,7 +90,10 @@ def train_classifier(job: Job, domain: str) -> None:
         "data": "drawn by miniatures.world; no photographs",
         "licence": "MIT",
     }
-    entries = {"heads": {name: list(values) for name, values in classifier.heads.items()}}
+    entries = {
+        "heads": {name: list(values) for name, values in classifier.heads.items()},
+        "names": names_of(classifier.heads),
+    }
     path = classifier_path(domain, job.weights)
     save_checkpoint(path, ARCHITECTURE, entries, tensors, card, half=True)
 

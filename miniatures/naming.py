@@ -1,0 +1,57 @@
+"""What the classes of the attribute classifiers are called in prompts.
+
+The words are those of the captions (`miniatures.world.words`), so that a classifier's labels alone
+tell what a prompt asks of it: `orchestrator.measuring.claims` reads prompts by them, without the
+world's grammar.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from miniatures.world import KINDS, words
+
+Names = dict[str, dict[str, list[str]]]
+
+
+def names_of(heads: Mapping[str, Sequence[str]]) -> Names:
+    """Attribute -> value -> its names, the commonest first, each once.
+
+    Args:
+        heads: attribute -> values, as a classifier has them.
+    """
+    return {
+        head: {value: list(dict.fromkeys(_names(head, value))) for value in values}
+        for head, values in heads.items()
+    }
+
+
+def _names(head: str, value: str) -> Iterable[str]:
+    match head:
+        case "thing":
+            return [name for one in (value, *KINDS[value]) for name in words.NOUNS[one]]
+        case "kind":
+            generic = next(words.NOUNS[thing] for thing, kinds in KINDS.items() if value in kinds)
+            own = [name for name in words.NOUNS[value] if name not in generic]
+            return own or [f"plain {value}"]  # "a lake" may be a pond
+        case "colour":
+            return words.COLOUR_WORDS.get(value, (value,))
+        case "setting":
+            places = [_bare(view) for view in words.VIEWS[value]]
+            return [value, *words.PLACES[value], *places]
+        case "time":
+            return [*words.HOURS[value], value]
+        case "hair":
+            return [*words.HAIRED[value], *map(_bare, words.WITH_HAIR[value])]
+        case "eyes":
+            return [f"{value} eyes", f"{value} eyed"]
+        case "glasses":
+            return words.GLASSES[value]
+        case "beard":
+            return [*map(_bare, words.BEARD[value]), words.BEARDED[value]]
+        case _:
+            return [*map(_bare, words.SMILE[value]), *words.SMILING[value]]
+
+
+def _bare(phrase: str) -> str:
+    """A phrase without its article."""
+    article, _, rest = phrase.partition(" ")
+    return rest if article in {"a", "an", "the"} else phrase
