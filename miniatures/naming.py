@@ -25,30 +25,32 @@ def names_of(heads: Mapping[str, Sequence[str]]) -> Names:
 
 
 def _names(head: str, value: str) -> Iterable[str]:
+    names: Iterable[str]
     match head:
         case "thing":
-            return [name for one in (value, *KINDS[value]) for name in words.NOUNS[one]]
+            names = [name for one in (value, *KINDS[value]) for name in words.NOUNS[one]]
         case "kind":
             generic = next(words.NOUNS[thing] for thing, kinds in KINDS.items() if value in kinds)
             own = [name for name in words.NOUNS[value] if name not in generic]
-            return own or [f"plain {value}"]  # "a lake" may be a pond
+            names = own or [f"plain {value}"]  # "a lake" may be a pond
         case "colour":
-            return words.COLOUR_WORDS.get(value, (value,))
+            names = words.COLOUR_WORDS.get(value, (value,))
         case "setting":
             places = [_bare(view) for view in words.VIEWS[value]]
-            return [value, *words.PLACES[value], *places]
+            names = [value, *words.PLACES[value], *places]
         case "time":
-            return [*words.HOURS[value], value]
+            names = [value, *words.HOURS[value]]
         case "hair":
-            return [*words.HAIRED[value], *map(_bare, words.WITH_HAIR[value])]
+            names = [*words.HAIRED[value], *map(_bare, words.WITH_HAIR[value])]
         case "eyes":
-            return [f"{value} eyes", f"{value} eyed"]
+            names = [f"{value} eyes", f"{value} eyed"]
         case "glasses":
-            return words.GLASSES[value]
+            names = words.GLASSES[value]
         case "beard":
-            return [*map(_bare, words.BEARD[value]), words.BEARDED[value]]
+            names = [*map(_bare, words.BEARD[value]), words.BEARDED[value]]
         case _:
-            return [*map(_bare, words.SMILE[value]), *words.SMILING[value]]
+            names = [*map(_bare, words.SMILE[value]), *words.SMILING[value]]
+    return names
 
 
 def _bare(phrase: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands import config, fleet, grow, keys, look, models, tell
+from orchestrator.commands import config, fleet, grow, judge, keys, look, models, tell
 from protocol.errors import GlasshouseError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ COMMANDS = (
     *(grow.run, grow.resume, grow.fork, grow.swap, grow.watch),
     *(look.ls, look.show, look.recall, look.verify),
     *(look.algorithms, look.presets, look.doctor),
+    judge.evaluate,
     *(tell.report, tell.compare, tell.pick, tell.export, tell.rm),
     *(fleet.up, fleet.down, fleet.ps),
 )

@@ -5,6 +5,7 @@ Nothing heavy is imported before it is known what to do, so `--help` and mistake
 
 import logging
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -135,6 +136,19 @@ def scorer(
 
     about = ScorerInfo(height, width, lower_is_better)
     serve(ServeOptions("scorer", function, bind, owned=owned, scorer=about))
+
+
+@app.command()
+def measure(
+    file: Annotated[Path, typer.Argument(help="Arrays, .npz; see services/measuring.py.")],
+) -> None:
+    """Print figures over a whole set of pictures as JSON, from what classifiers said of them."""
+    import json
+    from dataclasses import asdict
+
+    from services.measuring import measure as figures
+
+    print(json.dumps([asdict(figure) for figure in figures(file)]))
 
 
 @app.command()

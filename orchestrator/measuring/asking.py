@@ -22,8 +22,10 @@ from protocol.messages import (
     ClipInfo,
     EmbedImages,
     EmbedTexts,
+    Generate,
     Labels,
     Method,
+    Pictures,
     Texts,
 )
 from protocol.session import Answer
@@ -73,6 +75,28 @@ def embed_pictures(clip: Replicas, pictures: Sequence[Images]) -> Float32:
 
     found = [embeddings_of(answer) for answer in _answers(clip, calls())]
     return joined(clip, found, len(pictures), about.embedding_size)
+
+
+def draw(generator: Replicas, genomes: Float32, space: str, psi: float) -> list[Images]:
+    """The pictures of (n, size) float32 genomes of a latent space, (height, width, 3) uint8 each.
+
+    Raises:
+        GlasshouseError: the generator cannot answer.
+    """
+
+    def calls() -> Iterator[Asked]:
+        for start in range(0, len(genomes), max(1, generator.info.batch_rows)):
+            writer = TensorWriter()
+            rows = writer.add(genomes[start : start + max(1, generator.info.batch_rows)])
+            yield Generate(space, rows, psi), writer.frames
+
+    pictures: list[Images] = []
+    for answer in _answers(generator, calls()):
+        result = answer.reply.result
+        if not isinstance(result, Pictures):  # the session has checked
+            raise TypeError(result)
+        pictures.extend(answer.tensor(result.images))
+    return pictures
 
 
 def embed_texts(clip: Replicas, texts: Sequence[str]) -> Float32:

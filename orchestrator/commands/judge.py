@@ -1,0 +1,62 @@
+"""`evaluate`: judging pictures, whoever made them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.commands.options import JsonOption
+
+
+def evaluate(  # noqa: PLR0913, PLR0917 # one parameter an option
+    path: Annotated[
+        Path, typer.Argument(metavar="FOLDER|RUN", help="A folder of pictures, or a run.")
+    ],
+    prompt: Annotated[str, typer.Option(help="What they should show; a run knows.")] = "",
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option(help="A classifier; may be repeated. The first describes pictures."),
+    ] = None,
+    clip: Annotated[str, typer.Option(help="The search's CLIP; a run knows.")] = "",
+    judge: Annotated[
+        str, typer.Option(help="A CLIP that no search saw; none to leave it out.")
+    ] = "none",
+    against: Annotated[
+        Path | None, typer.Option(help="Folder of pictures to compare the whole set with.")
+    ] = None,
+    distractors: Annotated[
+        Path | None, typer.Option(help="File of other prompts, one a line.")
+    ] = None,
+    random: Annotated[
+        int, typer.Option(min=0, help="Also draw so many random genomes of a run.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda:N.")] = "cpu",
+    json: JsonOption = False,
+) -> None:
+    """Judge pictures: similarity, rank, classifiers, diversity, and figures of whole sets.
+
+    orchestrator evaluate runs/latest
+
+    orchestrator evaluate photos --prompt "a yellow car" --against drawings
+    """
+    from orchestrator.measuring.evaluation import Question
+    from orchestrator.measuring.evaluation import evaluate as measure
+    from orchestrator.measuring.table import table
+    from orchestrator.runs.storage import to_json
+
+    print("asking the judges", file=sys.stderr)
+    found = measure(
+        Question(
+            path,
+            prompt,
+            clip,
+            judge,
+            tuple(classifier or ()),
+            against,
+            distractors,
+            random,
+            device,
+        )
+    )
+    print(to_json(found, indent=2).decode() if json else table(found))

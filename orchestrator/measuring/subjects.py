@@ -1,0 +1,102 @@
+"""What is measured: the pictures of a folder, or the last population of a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from orchestrator.evaluation.captioner import read_picture
+from orchestrator.evaluation.evaluator import Float32, Images
+from orchestrator.fleet.replicas import Replicas
+from orchestrator.measuring.asking import draw
+from orchestrator.picking import last_population
+from orchestrator.runs.journal import NAME, Conditions, Journal
+from orchestrator.runs.storage import storing
+from orchestrator.settings import RunSettings, read_settings
+from protocol.errors import BadRequestError, WeightsError
+
+
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """The survivors of a run, still to be drawn again.
+
+    Attributes:
+        settings: of the run.
+        conditions: under what its genomes are drawn.
+        genomes: (n, size) float32, best first by the search's own similarity.
+    """
+
+    settings: RunSettings
+    conditions: Conditions
+    genomes: Float32
+
+    def draw(self, generator: Replicas, genomes: Float32) -> list[Images]:
+        """Pictures of genomes, as the run drew them.
+
+        Raises:
+            WeightsError: the generator is another than the run's.
+            GlasshouseError: it cannot answer.
+        """
+        grew = {model.role: model for model in self.conditions.models}["generator"]
+        if generator.info.digest != grew.digest:
+            raise WeightsError(
+                f"the run was grown with another version of {grew.model}; put the old file back"
+            )
+        space, psi = self.conditions.space.name, self.conditions.truncation_psi
+        return draw(generator, genomes, space, psi)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Pictures to measure.
+
+    Attributes:
+        path: where they are.
+        prompt: what they should show, if that is known; weights as `orchestrator/targets.py` says.
+        pictures: those of a folder, in the order of their names.
+        grown: of a run, what to draw; None for a folder.
+    """
+
+    path: Path
+    prompt: str = ""
+    pictures: Sequence[Images] = ()
+    grown: Grown | None = None
+
+
+def read_subject(path: Path) -> Subject:
+    """What lies at `path`.
+
+    Raises:
+        BadRequestError: neither a run that grew pictures nor a folder of pictures.
+        StorageError: a picture cannot be read.
+    """
+    if (path / "run.json").is_file():
+        return _run(path)
+    return Subject(path, pictures=[read_picture(file)[0] for file in _files(path)])
+
+
+def _files(path: Path) -> list[Path]:
+    """The pictures of a folder by name."""
+    endings = Image.registered_extensions()
+    with storing("read a folder of pictures", path):
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() in endings)
+    if not found:
+        raise BadRequestError(
+            f"{path} holds no pictures (PNG, JPEG, WebP, ...) and is no run; "
+            "name a folder of pictures, or a run such as runs/latest"
+        )
+    return found
+
+
+def _run(path: Path) -> Subject:
+    population = last_population(path)
+    with Journal.open(population.folder.path / NAME) as journal:
+        settings = read_settings(journal.about.settings)
+    history = population.history
+    if settings.caption or history.conditions is None:
+        raise BadRequestError(f"{path} grew captions and no pictures; look at them: captions.txt")
+    genomes = history.survivors
+    order = np.argsort([-history.score(genome).similarity for genome in genomes], kind="stable")
+    return Subject(path, settings.prompt, (), Grown(settings, history.conditions, genomes[order]))

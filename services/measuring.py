@@ -1,0 +1,213 @@
+"""Figures over whole sets of pictures that need torch: through torchmetrics, as it defines them.
+
+`service measure FILE.npz` prints them as JSON; `orchestrator evaluate` starts it as a process of
+its own. A figure whose set is too small to mean anything is refused, in a sentence, and so is one
+whose weights are not on this machine. Nothing is fetched.
+
+The features are whatever network gave them: figures compare only with those over the same features.
+Published values of the Inception Score, FID and KID are over Inception-v3's.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from protocol.errors import BadRequestError, WeightsError
+from services.models.torchvision_ops import ensure_torchvision
+
+LEAST_PER_CLASS: Final = 10
+LEAST_FOR_INCEPTION: Final = 500
+LEAST_PER_FEATURE: Final = 5
+LEAST_FOR_FID: Final = 1_000
+LEAST_FOR_KID: Final = 200
+MOST_KID_SUBSET: Final = 1_000
+LPIPS_PAIRS: Final = 200
+LPIPS_ROWS: Final = 20
+LEAST_LPIPS_SIDE: Final = 64
+ALEXNET: Final = "alexnet-owt-7be5be79.pth"
+SEED: Final = 0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        name: of the figure.
+        value: None where it is refused.
+        spread: standard deviation over the splits, subsets or pairs that it is the mean of.
+        refused: why there is no value.
+    """
+
+    name: str
+    value: float | None = None
+    spread: float | None = None
+    refused: str = ""
+
+
+def measure(path: Path) -> Iterator[Figure]:
+    """Every figure that the arrays of a file allow.
+
+    Args:
+        path: an .npz with any of `features` (n, d) and `against` (m, d), `logits` (n, classes), and
+            `pictures` (n, height, width, 3) uint8.
+
+    Raises:
+        BadRequestError: it is no such file.
+        WeightsError: torchmetrics is not installed.
+    """
+    arrays = _read(path)
+    try:
+        ensure_torchvision()  # torchmetrics imports it
+        import torchmetrics  # noqa: F401 # the import is the question
+    except ImportError as error:
+        raise WeightsError(
+            "torchmetrics is not installed; install it with: pip install 'glasshouse[metrics]'"
+        ) from error
+    warnings.filterwarnings("ignore", "Metric .* will save all extracted features")
+    torch.manual_seed(SEED)  # splits and subsets are drawn at random
+    if "logits" in arrays:
+        yield inception_score(arrays["logits"])
+    if "against" in arrays:
+        yield frechet_distance(arrays["features"], arrays["against"])
+        yield kernel_distance(arrays["features"], arrays["against"])
+    if "pictures" in arrays:
+        yield perceptual_diversity(arrays["pictures"])
+
+
+def inception_score(logits: Tensor) -> Figure:
+    """Exp of the mean of KL(p(class | picture) || p(class)), the mean over ten splits.
+
+    From 1 (all alike, or nothing recognised) to the number of classes (each picture surely of one
+    class, all classes equally often). Salimans et al. 2016, arXiv 1606.03498.
+
+    Args:
+        logits: (n, classes) float32.
+    """
+    from torchmetrics.image.inception import InceptionScore
+
+    name, (rows, classes) = "Inception Score", logits.shape
+    least = max(LEAST_FOR_INCEPTION, LEAST_PER_CLASS * classes)
+    if rows < least:
+        return _too_few(name, rows, least, f"{LEAST_PER_CLASS} for each of {classes} classes")
+    score = InceptionScore(feature=_Given(classes))
+    score.update(logits)
+    mean, spread = score.compute()
+    return Figure(name, float(mean), float(spread))
+
+
+def frechet_distance(features: Tensor, against: Tensor) -> Figure:
+    """Fréchet distance of the normal distributions nearest to two sets, from 0 (alike).
+
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)). Biased: smaller sets are further apart. Heusel et
+    al. 2017, arXiv 1706.08500.
+
+    Args:
+        features: (n, d) float32.
+        against: (m, d) float32.
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    name, size = "Fréchet distance (FID)", features.shape[1]
+    rows, least = min(len(features), len(against)), max(LEAST_FOR_FID, LEAST_PER_FEATURE * size)
+    if rows < least:
+        return _too_few(name, rows, least, f"{LEAST_PER_FEATURE} for each of {size} features")
+    distance = FrechetInceptionDistance(feature=_Given(size)).set_dtype(torch.float64)
+    distance.update(against.double(), real=True)
+    distance.update(features.double(), real=False)
+    return Figure(name, float(distance.compute()))
+
+
+def kernel_distance(features: Tensor, against: Tensor) -> Figure:
+    """Squared maximum mean discrepancy with the kernel (x.y / d + 1)^3, the mean over 100 subsets.
+
+    Unbiased: about 0, and either side of it, where the sets are alike; larger the further apart.
+    Binkowski et al. 2018, arXiv 1801.01401.
+
+    Args:
+        features: (n, d) float32.
+        against: (m, d) float32.
+    """
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    name, rows = "kernel distance (KID)", min(len(features), len(against))
+    if rows < LEAST_FOR_KID:
+        return _too_few(name, rows, LEAST_FOR_KID, "its subsets hold half of them")
+    subset = min(MOST_KID_SUBSET, rows // 2)
+    distance = KernelInceptionDistance(feature=_Given(features.shape[1]), subset_size=subset)
+    distance.update(against, real=True)
+    distance.update(features, real=False)
+    mean, spread = distance.compute()
+    return Figure(name, float(mean), float(spread))
+
+
+def perceptual_diversity(pictures: Tensor) -> Figure:
+    """Mean LPIPS distance of random pairs of pictures, from 0 (alike) to about 1.
+
+    The distance of AlexNet's activations, weighted as people judged (Zhang et al. 2018, arXiv
+    1801.03924).
+
+    Args:
+        pictures: (n, height, width, 3) uint8.
+    """
+    name, side = "LPIPS of pairs", min(pictures.shape[1:3])
+    weights = Path(torch.hub.get_dir(), "checkpoints", ALEXNET)
+    if len(pictures) < 2:
+        return _too_few(name, len(pictures), 2, "it compares pairs")
+    if side < LEAST_LPIPS_SIDE:
+        return Figure(name, refused=f"sides of {side} pixels; AlexNet wants {LEAST_LPIPS_SIDE}")
+    if not weights.is_file():
+        return Figure(
+            name,
+            refused=f"AlexNet's weights are not at {weights}; fetch them with: python -c "
+            "\"import torchvision; torchvision.models.alexnet(weights='DEFAULT')\"",
+        )
+    from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as lpips
+
+    pixels = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
+    first = torch.randint(len(pixels), (LPIPS_PAIRS,))
+    second = (first + torch.randint(1, len(pixels), (LPIPS_PAIRS,))) % len(pixels)
+    distance = cast("Callable[..., Tensor]", lpips)
+    found = [
+        distance(pixels[first[part]], pixels[second[part]], "alex", reduction="none").flatten()
+        for part in torch.arange(LPIPS_PAIRS).view(-1, LPIPS_ROWS)
+    ]
+    distances = torch.cat(found)
+    return Figure(name, float(distances.mean()), float(distances.std()))
+
+
+class _Given(nn.Module):
+    """A feature network that has been asked already: what torchmetrics gets are its features."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.num_features = size
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, size) -> the same."""
+        return features
+
+
+def _too_few(name: str, rows: int, least: int, why: str) -> Figure:
+    return Figure(name, refused=f"{rows} pictures are too few; it wants {least} ({why})")
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    wanted = {"features": 2, "against": 2, "logits": 2, "pictures": 4}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found: dict[str, Any] = {name: torch.from_numpy(file[name]) for name in file.files}
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise BadRequestError(f"{path} is no file of arrays (.npz): {error}") from error
+    if any(name not in wanted or found[name].ndim != wanted[name] for name in found):
+        shapes = {name: tuple(array.shape) for name, array in found.items()}
+        raise BadRequestError(f"{path} holds {shapes}, but wanted some of {', '.join(wanted)}")
+    if "against" in found and found["against"].shape[1:] != found["features"].shape[1:]:
+        raise BadRequestError(f"{path}: both sets must be described by the same network")
+    return found
