@@ -141,14 +141,15 @@ def scorer(
 @app.command()
 def measure(
     file: Annotated[Path, typer.Argument(help="Arrays, .npz; see services/measuring.py.")],
+    figures: Annotated[list[str], typer.Argument(help="inception, frechet, kernel or lpips.")],
 ) -> None:
     """Print figures over a whole set of pictures as JSON, from what classifiers said of them."""
     import json
     from dataclasses import asdict
 
-    from services.measuring import measure as figures
+    from services.measuring import measure as found
 
-    print(json.dumps([asdict(figure) for figure in figures(file)]))
+    print(json.dumps([asdict(figure) for figure in found(file, figures)]))
 
 
 @app.command()

@@ -1,15 +1,14 @@
 """Figures over whole sets of pictures that need torch: through torchmetrics, as it defines them.
 
 `service measure FILE.npz` prints them as JSON; `orchestrator evaluate` starts it as a process of
-its own. A figure whose set is too small to mean anything is refused, in a sentence, and so is one
-whose weights are not on this machine. Nothing is fetched.
+its own, for those figures that the set is large enough for (`orchestrator/measuring/sets.py`).
 
 The features are whatever network gave them: figures compare only with those over the same features.
 Published values of the Inception Score, FID and KID are over Inception-v3's.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -21,16 +20,9 @@ from torch import Tensor, nn
 from protocol.errors import BadRequestError, WeightsError
 from services.models.torchvision_ops import ensure_torchvision
 
-LEAST_PER_CLASS: Final = 10
-LEAST_FOR_INCEPTION: Final = 500
-LEAST_PER_FEATURE: Final = 5
-LEAST_FOR_FID: Final = 1_000
-LEAST_FOR_KID: Final = 200
 MOST_KID_SUBSET: Final = 1_000
 LPIPS_PAIRS: Final = 200
 LPIPS_ROWS: Final = 20
-LEAST_LPIPS_SIDE: Final = 64
-ALEXNET: Final = "alexnet-owt-7be5be79.pth"
 SEED: Final = 0
 
 
@@ -40,29 +32,33 @@ class Figure:
 
     Attributes:
         name: of the figure.
-        value: None where it is refused.
-        spread: standard deviation over the splits, subsets or pairs that it is the mean of.
-        refused: why there is no value.
+        value: of it.
+        spread: standard deviation over the splits, subsets or pairs that it is the mean of; None
+            where it is no mean.
     """
 
     name: str
-    value: float | None = None
+    value: float
     spread: float | None = None
-    refused: str = ""
 
 
-def measure(path: Path) -> Iterator[Figure]:
-    """Every figure that the arrays of a file allow.
+def measure(path: Path, wanted: Sequence[str]) -> Iterator[Figure]:
+    """Figures over the arrays of a file.
 
     Args:
-        path: an .npz with any of `features` (n, d) and `against` (m, d), `logits` (n, classes), and
-            `pictures` (n, height, width, 3) uint8.
+        path: an .npz with those arrays of `features` (n, d) and `against` (m, d), `logits`
+            (n, classes) and `pictures` (n, height, width, 3) uint8 that the figures are of.
+        wanted: their names, see `FIGURES`.
 
     Raises:
-        BadRequestError: it is no such file.
+        BadRequestError: it is no such file, or an unknown figure.
         WeightsError: torchmetrics is not installed.
     """
     arrays = _read(path)
+    for name in wanted:
+        if name not in FIGURES or not set(FIGURES[name][1]) <= arrays.keys():
+            known = ", ".join(f"{one} (of {' and '.join(of)})" for one, (_, of) in FIGURES.items())
+            raise BadRequestError(f"{path} cannot give '{name}'; figures: {known}")
     try:
         ensure_torchvision()  # torchmetrics imports it
         import torchmetrics  # noqa: F401 # the import is the question
@@ -72,13 +68,9 @@ def measure(path: Path) -> Iterator[Figure]:
         ) from error
     warnings.filterwarnings("ignore", "Metric .* will save all extracted features")
     torch.manual_seed(SEED)  # splits and subsets are drawn at random
-    if "logits" in arrays:
-        yield inception_score(arrays["logits"])
-    if "against" in arrays:
-        yield frechet_distance(arrays["features"], arrays["against"])
-        yield kernel_distance(arrays["features"], arrays["against"])
-    if "pictures" in arrays:
-        yield perceptual_diversity(arrays["pictures"])
+    for name in wanted:
+        figure, needs = FIGURES[name]
+        yield figure(*(arrays[need] for need in needs))
 
 
 def inception_score(logits: Tensor) -> Figure:
@@ -92,14 +84,10 @@ def inception_score(logits: Tensor) -> Figure:
     """
     from torchmetrics.image.inception import InceptionScore
 
-    name, (rows, classes) = "Inception Score", logits.shape
-    least = max(LEAST_FOR_INCEPTION, LEAST_PER_CLASS * classes)
-    if rows < least:
-        return _too_few(name, rows, least, f"{LEAST_PER_CLASS} for each of {classes} classes")
-    score = InceptionScore(feature=_Given(classes))
+    score = InceptionScore(feature=_Given(logits.shape[1]))
     score.update(logits)
     mean, spread = score.compute()
-    return Figure(name, float(mean), float(spread))
+    return Figure("inception", float(mean), float(spread))
 
 
 def frechet_distance(features: Tensor, against: Tensor) -> Figure:
@@ -114,14 +102,11 @@ def frechet_distance(features: Tensor, against: Tensor) -> Figure:
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    name, size = "Fréchet distance (FID)", features.shape[1]
-    rows, least = min(len(features), len(against)), max(LEAST_FOR_FID, LEAST_PER_FEATURE * size)
-    if rows < least:
-        return _too_few(name, rows, least, f"{LEAST_PER_FEATURE} for each of {size} features")
+    size = features.shape[1]
     distance = FrechetInceptionDistance(feature=_Given(size)).set_dtype(torch.float64)
     distance.update(against.double(), real=True)
     distance.update(features.double(), real=False)
-    return Figure(name, float(distance.compute()))
+    return Figure("frechet", float(distance.compute()))
 
 
 def kernel_distance(features: Tensor, against: Tensor) -> Figure:
@@ -136,38 +121,23 @@ def kernel_distance(features: Tensor, against: Tensor) -> Figure:
     """
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    name, rows = "kernel distance (KID)", min(len(features), len(against))
-    if rows < LEAST_FOR_KID:
-        return _too_few(name, rows, LEAST_FOR_KID, "its subsets hold half of them")
-    subset = min(MOST_KID_SUBSET, rows // 2)
+    subset = min(MOST_KID_SUBSET, len(features) // 2, len(against) // 2)
     distance = KernelInceptionDistance(feature=_Given(features.shape[1]), subset_size=subset)
     distance.update(against, real=True)
     distance.update(features, real=False)
     mean, spread = distance.compute()
-    return Figure(name, float(mean), float(spread))
+    return Figure("kernel", float(mean), float(spread))
 
 
 def perceptual_diversity(pictures: Tensor) -> Figure:
     """Mean LPIPS distance of random pairs of pictures, from 0 (alike) to about 1.
 
     The distance of AlexNet's activations, weighted as people judged (Zhang et al. 2018, arXiv
-    1801.03924).
+    1801.03924). AlexNet's weights are torchvision's.
 
     Args:
-        pictures: (n, height, width, 3) uint8.
+        pictures: (n, height, width, 3) uint8, n at least 2.
     """
-    name, side = "LPIPS of pairs", min(pictures.shape[1:3])
-    weights = Path(torch.hub.get_dir(), "checkpoints", ALEXNET)
-    if len(pictures) < 2:
-        return _too_few(name, len(pictures), 2, "it compares pairs")
-    if side < LEAST_LPIPS_SIDE:
-        return Figure(name, refused=f"sides of {side} pixels; AlexNet wants {LEAST_LPIPS_SIDE}")
-    if not weights.is_file():
-        return Figure(
-            name,
-            refused=f"AlexNet's weights are not at {weights}; fetch them with: python -c "
-            "\"import torchvision; torchvision.models.alexnet(weights='DEFAULT')\"",
-        )
     from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as lpips
 
     pixels = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -179,7 +149,7 @@ def perceptual_diversity(pictures: Tensor) -> Figure:
         for part in torch.arange(LPIPS_PAIRS).view(-1, LPIPS_ROWS)
     ]
     distances = torch.cat(found)
-    return Figure(name, float(distances.mean()), float(distances.std()))
+    return Figure("lpips", float(distances.mean()), float(distances.std()))
 
 
 class _Given(nn.Module):
@@ -194,8 +164,13 @@ class _Given(nn.Module):
         return features
 
 
-def _too_few(name: str, rows: int, least: int, why: str) -> Figure:
-    return Figure(name, refused=f"{rows} pictures are too few; it wants {least} ({why})")
+FIGURES: Final[dict[str, tuple[Callable[..., Figure], tuple[str, ...]]]] = {
+    "inception": (inception_score, ("logits",)),
+    "frechet": (frechet_distance, ("features", "against")),
+    "kernel": (kernel_distance, ("features", "against")),
+    "lpips": (perceptual_diversity, ("pictures",)),
+}
+"""What there is, and of which arrays."""
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
@@ -208,6 +183,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     if any(name not in wanted or found[name].ndim != wanted[name] for name in found):
         shapes = {name: tuple(array.shape) for name, array in found.items()}
         raise BadRequestError(f"{path} holds {shapes}, but wanted some of {', '.join(wanted)}")
-    if "against" in found and found["against"].shape[1:] != found["features"].shape[1:]:
+    sizes = {found[name].shape[1] for name in ("features", "against") if name in found}
+    if len(sizes) > 1:
         raise BadRequestError(f"{path}: both sets must be described by the same network")
     return found

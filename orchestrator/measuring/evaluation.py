@@ -24,7 +24,7 @@ from orchestrator.measuring.figures import (
     vendi_score,
 )
 from orchestrator.measuring.judges import judges
-from orchestrator.measuring.sets import set_figures
+from orchestrator.measuring.sets import Described, set_figures
 from orchestrator.measuring.subjects import Subject, read_subject
 from orchestrator.runs.storage import storing
 from orchestrator.search import sample
@@ -233,15 +233,8 @@ class _Table:
         reading = self._readings[classifier.info.model]
         head = max(reading.labels, key=lambda name: len(reading.labels[name]))
         other = classify(classifier, against.pictures).features if against is not None else None
-        self._add(
-            *set_figures(
-                reading.features,
-                reading.logits[head],
-                self._pictures,
-                other,
-                by=classifier.info.model,
-            )
-        )
+        by, logits = classifier.info.model, reading.logits[head]
+        self._add(*set_figures(Described(by, reading.features, logits, self._pictures, other)))
 
     def _add(self, *figures: Figure) -> None:
         self.figures += figures

@@ -21,6 +21,9 @@ from protocol.errors import ModelFailedError, ProtocolError
 from tests import tiny
 
 
+pytestmark = pytest.mark.timeout(600)  # starting services takes minutes on a loaded machine
+
+
 @pytest.fixture(scope="module")
 def asked(
     tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
