@@ -77,9 +77,12 @@ def model_key(model: str) -> str:
 
 
 def weights_path(model: str) -> Path | None:
-    """The file of a model that was named by its path; else None."""
+    """The file, or the folder with a `config.json`, by which a model was named; else None."""
     name, _ = _parts(model)
-    return Path(name) if name.endswith(WEIGHTS) and not is_endpoint(name) else None
+    if is_endpoint(name):
+        return None
+    named = name.endswith(WEIGHTS) or (Path(name) / "config.json").is_file()
+    return Path(name) if named else None
 
 
 def is_endpoint(model: str) -> bool:

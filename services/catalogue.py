@@ -12,6 +12,7 @@ one fetched file becomes two models. BigGAN-deep's were published without digest
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -33,6 +34,8 @@ NVIDIA: Final = "NVIDIA Source Code License-NC"
 STYLEGAN2: Final = "https://nvlabs-fi-cdn.nvidia.com/stylegan2/networks/stylegan2-{}-config-f.pkl"
 BIGGAN: Final = "https://s3.amazonaws.com/models.huggingface.co/biggan/biggan-deep-{}-{}"
 OPEN_CLIP: Final = "open_clip"
+TORCHVISION: Final = "torchvision"
+REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
 PACKAGE: Final = "package:"
 GENERATORS: Final = "glasshouse.generators"  # the entry point group of users' own
 
@@ -86,7 +89,12 @@ class Model:
     @property
     def here(self) -> bool:
         """Whether its weights are on this machine; those of packages are the packages' affair."""
-        return self.source.startswith(PACKAGE) or self.place.is_file()
+        return self.source.startswith(PACKAGE) or self.place.is_file() or self._is_folder
+
+    @property
+    def _is_folder(self) -> bool:
+        """Whether its place is a folder as the hub has classifiers."""
+        return self.role == "classifier" and (self.place / "config.json").is_file()
 
     @property
     def path(self) -> Path:
@@ -330,11 +338,26 @@ def _find_model(name: str, role: Role) -> Model:
             )
     if role == "clip" and ":" in name:
         return open_clip_model(name)
+    if role == "classifier" and (found := classifier_model(name)):
+        return found
     known = [model.name for model in models if model.role == role]
     raise BadRequestError(
         f"there is no {role} model '{name}'; {role} models: {', '.join(known)}, "
         "or a path ending in .safetensors"
+        + (", torchvision:NAME, a folder or OWNER/NAME of the hub" if role == "classifier" else "")
     )
+
+
+def classifier_model(name: str) -> Model | None:
+    """The row of a classifier of others: `torchvision:NAME`, a folder, or OWNER/NAME of the hub."""
+    row = Model(name, "classifier", "", "a classifier of others", licence="see its source")
+    if name.startswith(f"{TORCHVISION}:"):
+        return replace(row, weights=f"{name}.safetensors", source=TORCHVISION)
+    if Path(name).is_dir():
+        return replace(row, weights=str(Path(name).absolute()), source="")
+    if REPOSITORY.fullmatch(name):
+        return replace(row, weights=name.replace("/", "--"), source=f"{HUB}{name}")
+    return None
 
 
 def open_clip_model(name: str) -> Model:

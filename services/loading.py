@@ -15,6 +15,7 @@ from protocol.errors import BadRequestError, WeightsError
 from protocol.messages import RoleInfo, ServiceInfo
 from protocol.naming import join_model
 from services.catalogue import PACKAGE, Model
+from services.classifier.hugging_face_classifier import folder_checkpoint
 from services.classifier.role import ClassifierRole, classifier_info
 from services.clip.role import ClipRole, clip_info
 from services.discriminator.role import DiscriminatorRole, discriminator_info
@@ -49,7 +50,7 @@ def load_role(model: Model, device_name: str) -> Role:
         return load_own(model.name, device)
     path = model.path
     try:
-        checkpoint = load_checkpoint(path)
+        checkpoint = folder_checkpoint(path) if path.is_dir() else load_checkpoint(path)
         name = _module_name(checkpoint, model.role)
         module = importlib.import_module(f"services.{model.role}.{name}")
         role = _serve(model, checkpoint, module.load, device)

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Final
 
 from protocol.errors import BadRequestError, StorageError, WeightsError
-from services.catalogue import BUNDLED, HUB, OPEN_CLIP, PACKAGE, Model, all_models, open_clip_model
+from services.catalogue import (
+    BUNDLED,
+    HUB,
+    OPEN_CLIP,
+    PACKAGE,
+    Model,
+    all_models,
+    classifier_model,
+    open_clip_model,
+)
 from services.fetching.folder import downloads_folder, metadata_of, models_folder, role_of
 from services.fetching.sandbox import Known, Say, convert
 
@@ -28,6 +37,10 @@ def pull(name: str, say: Say) -> list[Path]:
     if model.here:
         say(f"{name} is here already")
         return [model.place]
+    if model.role == "classifier" and model.source:
+        from services.fetching.classifiers import fetch_classifier
+
+        return [fetch_classifier(model)]
     if model.source == "":
         raise BadRequestError(f"{name} was added by you and cannot be fetched; add it again")
     say(f"{name}: {model.licence}" + (f"; {NVIDIA_NOTE}" if "NVIDIA" in model.licence else ""))
@@ -73,6 +86,8 @@ def _row(name: str) -> Model:
     for model in all_models():
         if model.name == name:
             return model
+    if found := classifier_model(name):
+        return found
     if ":" in name:
         return open_clip_model(name)
     raise BadRequestError(f"there is no model '{name}' to fetch; see: orchestrator models")

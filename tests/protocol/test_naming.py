@@ -24,6 +24,16 @@ def test_a_path_may_hold_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert model_key(f"{named},noise=none") == f"{tmp_path}/{named},noise=none"
 
 
+def test_a_folder_is_a_path_where_it_holds_a_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vit").mkdir()
+    assert (weights_path("vit"), model_key("vit")) == (None, "vit")
+    (tmp_path / "vit" / "config.json").touch()
+    assert (weights_path("vit"), model_key("vit")) == (Path("vit"), str(tmp_path / "vit"))
+
+
 def test_the_order_of_options_does_not_matter() -> None:
     assert model_key("mini-car,b=2,a=1") == model_key("mini-car,a=1,b=2")
     assert model_key("mini-car,a=1") != model_key("mini-car")

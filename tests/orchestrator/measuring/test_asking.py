@@ -20,7 +20,6 @@ from orchestrator.measuring.judges import judges
 from protocol.errors import ModelFailedError, ProtocolError
 from tests import tiny
 
-
 pytestmark = pytest.mark.timeout(600)  # starting services takes minutes on a loaded machine
 
 
