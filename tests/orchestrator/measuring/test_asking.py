@@ -1,6 +1,7 @@
 """Judges are asked about any pictures and answer in their order, whatever the batches."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from orchestrator.measuring.asking import (
 )
 from orchestrator.measuring.judges import judges
 from protocol.errors import ModelFailedError, ProtocolError
+from protocol.patience import PATIENCE
 from tests import tiny
 
 pytestmark = pytest.mark.timeout(600)  # starting services takes minutes on a loaded machine
@@ -35,7 +37,8 @@ def asked(
         wanted = {"classifier": classifier, "clip": clip, "again": clip}
         roles = {"classifier": "classifier", "clip": "clip", "again": "clip"}
         named = {name: (roles[name], model) for name, model in wanted.items()}
-        with judges(named, threads=1) as found:  # type: ignore[arg-type] # roles
+        patience = replace(PATIENCE, start_s=500.0)
+        with judges(named, threads=1, patience=patience) as found:  # type: ignore[arg-type] # roles
             yield found
 
 

@@ -27,17 +27,19 @@ pytestmark = pytest.mark.timeout(600)  # starting four services takes minutes on
 def fleet(
     tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
-    """Endpoints by role; `clip` stands for the judge, too."""
+    """Endpoints by role; `clip` stands for the judge, too, `other` is another generator."""
     folder = tmp_path_factory.mktemp("judges")
     classifier = tiny.save_classifier(folder / "classifier.safetensors")
     with pytest.MonkeyPatch.context() as patch, LocalLauncher(folder) as launcher:
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
-        models = {**tiny_models, "classifier": classifier}
+        other = tiny.save_generator(folder / "other.safetensors", seed=9)
+        models = [*tiny_models.items(), ("classifier", classifier), ("generator", other)]
+        names = [*tiny_models, "classifier", "other"]
         started = {
-            role: launcher.start(ServiceSpec(role, str(model), threads=1))  # type: ignore[arg-type] # a role
-            for role, model in models.items()
+            name: launcher.start(ServiceSpec(role, str(model), threads=1))  # type: ignore[arg-type] # a role
+            for name, (role, model) in zip(names, models, strict=True)
         }
-        launcher.wait_ready(list(started.values()), lambda: None)
+        launcher.wait_ready(list(started.values()), lambda: None, timeout_s=500.0)
         yield {role: service.endpoint for role, service in started.items()}
 
 
@@ -162,14 +164,13 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(
 
 
 def test_a_run_is_drawn_by_its_own_generator_only(
-    fleet: dict[str, str], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fleet: dict[str, str], run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = tiny.save_generator(tmp_path / "other.safetensors", seed=9)
     subject = read_subject(run)
     assert subject.grown is not None
     monkeypatch.setattr(
         "orchestrator.measuring.evaluation.read_subject",
-        lambda _: type(subject)(run, PROMPT, (), _with_generator(subject.grown, str(other))),
+        lambda _: type(subject)(run, PROMPT, (), _with_generator(subject.grown, fleet["other"])),
     )
     with pytest.raises(WeightsError, match="another version of"):
         asked(fleet, run)
