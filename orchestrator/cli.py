@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands import config, fleet, grow, judge, keys, look, models, tell
+from orchestrator.commands import config, experiment, fleet, grow, judge, keys, look, models, tell
 from protocol.errors import GlasshouseError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command(**models.PASSED_ON)(models.models)
 app.add_typer(fleet.services, name="services")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
+app.add_typer(experiment.app, name="experiment")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 # typer's callback

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -25,12 +25,15 @@ from protocol.errors import BadRequestError, GlasshouseError, StorageError
 from protocol.naming import is_endpoint, model_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from orchestrator.interrupts import Interrupts
     from orchestrator.run import Run
     from orchestrator.settings import RunSettings
+    from orchestrator.terminal import Display
     from protocol.messages import Role
+
+    Begin = Callable[[RunSettings, Display, Interrupts], Run]
 
 MOST_TARGETS = 10_000
 LOOK_S = 0.2
@@ -91,29 +94,63 @@ def grow_many(
         GlasshouseError: the services that all need cannot be started.
         KeyboardInterrupt: a second Ctrl-C; the searches must be left by ending the process.
     """
+    searches = [
+        replace(settings, prompt=target, seed=settings.seed + number)
+        for number, target in enumerate(targets)
+    ]
+    return grow_each(searches, jobs, chalk, interrupts)
+
+
+def grow_each(
+    searches: Sequence[RunSettings],
+    jobs: int,
+    chalk: Chalk,
+    interrupts: Interrupts,
+    begin: Begin = new_run,
+    ended: Callable[[int, Outcome], None] = lambda _number, _outcome: None,
+) -> list[Outcome]:
+    """Grow searches that may differ in everything; one outcome each, in order.
+
+    Args:
+        searches: what each is told to do.
+        jobs: how many at a time.
+        chalk: shows how they stand.
+        interrupts: told to stop or not.
+        begin: makes the run of one search.
+        ended: told of each that is over, in its thread; what it raises counts as that search's
+            failure.
+
+    Raises:
+        GlasshouseError: a service that searches need cannot be started.
+        KeyboardInterrupt: a second Ctrl-C; the searches must be left by ending the process.
+    """
     with TemporaryDirectory() as logs, LocalLauncher(Path(logs)) as launcher:
-        lent: dict[tuple[Role, str], str] = {}
+        services = Services()
         with contextlib.suppress(StoppedError):  # then no search begins either
-            lent = _lent(settings, launcher, interrupts)
+            services = _services(searches, launcher, interrupts)
 
         def grow(number: int) -> Outcome:
-            target = targets[number]
+            settings = searches[number]
             if interrupts.stop:
                 chalk.put(number, state="stopped")
-                return Outcome(target, code=interrupts.exit_code)
-            one = replace(settings, prompt=target, seed=settings.seed + number)
-            outcome = _grow(one, lent, Feed(chalk, number, sys.stderr), interrupts)
-            state = "failed" if outcome.why else "stopped" if interrupts.stop else "done"
+                return Outcome(settings.target, code=interrupts.exit_code)
+            display = Feed(chalk, number, sys.stderr)
+            outcome = _grow(settings, services, begin, display, interrupts)
+            try:
+                ended(number, outcome)
+            except GlasshouseError as error:
+                outcome = replace(outcome, code=error.exit_code, why=error.message)
+            state = "failed" if outcome.why else "stopped" if outcome.code else "done"
             chalk.put(number, state=state, note=outcome.why)
             return outcome
 
         pool = ThreadPoolExecutor(jobs, thread_name_prefix="search")
         try:
-            searches = [pool.submit(grow, number) for number in range(len(targets))]
-            _await(searches)
+            growing = [pool.submit(grow, number) for number in range(len(searches))]
+            _await(growing)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-        return [search.result() for search in searches]
+        return [search.result() for search in growing]
 
 
 def _await(searches: Sequence[Future[Outcome]]) -> None:
@@ -123,40 +160,79 @@ def _await(searches: Sequence[Future[Outcome]]) -> None:
         waiting = wait(waiting, timeout=LOOK_S).not_done
 
 
-def _lent(
-    settings: RunSettings, launcher: LocalLauncher, interrupts: Interrupts
-) -> dict[tuple[Role, str], str]:
-    """Start what no living service offers; endpoints by role and model."""
+@dataclass(frozen=True)
+class Services:
+    """What was started for all searches.
+
+    Attributes:
+        lent: endpoints by role and model.
+        refused: why others could not be started.
+    """
+
+    lent: Mapping[tuple[Role, str], str] = field(default_factory=dict)
+    refused: Mapping[tuple[Role, str], GlasshouseError] = field(default_factory=dict)
+
+    def check(self, settings: RunSettings) -> None:
+        """Raise why a service that one search needs could not be started."""
+        for role in ROLES:
+            if error := self.refused.get((role, model_key(getattr(settings, role)))):
+                raise error
+
+
+def _services(
+    searches: Sequence[RunSettings], launcher: LocalLauncher, interrupts: Interrupts
+) -> Services:
+    """Start what no living service offers, side by side.
+
+    Raises:
+        GlasshouseError: why no search can begin.
+    """
+    wanted = {(role, model_key(getattr(one, role))): one for one in searches for role in ROLES}
     started = {}
-    for role in ROLES:
-        model = model_key(getattr(settings, role))
+    for (role, model), settings in wanted.items():
         spec = ServiceSpec(role, model, settings.device, settings.threads or 1)
         if model != "none" and not is_endpoint(model) and (settings.own or not living(spec)):
             started[role, model] = launcher.start(spec)
-    launcher.wait_ready(list(started.values()), interrupts.check)
-    return {key: service.endpoint for key, service in started.items()}
+    lent, refused = {}, {}
+    for key, service in started.items():
+        try:
+            launcher.wait_ready([service], interrupts.check)
+            lent[key] = service.endpoint
+        except GlasshouseError as error:
+            refused[key] = error
+    services = Services(lent, refused)
+    for settings in searches:
+        try:
+            services.check(settings)
+        except GlasshouseError as error:
+            why = error
+        else:
+            return services
+    raise why
 
 
 def _grow(
     settings: RunSettings,
-    lent: dict[tuple[Role, str], str],
+    services: Services,
+    begin: Begin,
     display: Feed,
     interrupts: Interrupts,
 ) -> Outcome:
     """One search; never fails."""
     run: Run | None = None
     try:
-        run = new_run(replace(settings, own=False), display, interrupts)
-        run.lent = lent
+        services.check(settings)
+        run = begin(replace(settings, own=False), display, interrupts)
+        run.lent = services.lent
         code, why = run.grow(), ""
     except GlasshouseError as error:
         code, why = error.exit_code, error.message
     except Exception as error:  # noqa: BLE001 # whatever it is, the other searches go on
         code, why = 1, f"{type(error).__name__}: {error}"
     if run is None:
-        return Outcome(settings.prompt, code=code, why=why)
+        return Outcome(settings.target, code=code, why=why)
     best = run.best.score.similarity if run.best is not None else None
-    return Outcome(settings.prompt, run.folder.path, best, code, why)
+    return Outcome(settings.target, run.folder.path, best, code, why)
 
 
 def sheet(outcomes: Sequence[Outcome], path: Path) -> Path | None:

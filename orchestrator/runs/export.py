@@ -39,17 +39,29 @@ def export_run(run: Path, out: Path) -> int:
         StorageError: the journal cannot be read, or the file not written.
         ConfigError: Parquet without pyarrow.
     """
-    formats: dict[str, Callable[[Columns], bytes]] = {
-        ".csv": _csv,
-        ".npz": _npz,
-        ".parquet": _parquet,
-    }
+    _format(out)
+    columns = read_columns(RunFolder.open(run).path / NAME)
+    write_table(columns, out)
+    return len(columns["step"])
+
+
+def write_table(columns: Columns, out: Path) -> None:
+    """Write columns of equal length to `out`, in the format of its ending.
+
+    Raises:
+        BadRequestError: an unknown ending.
+        StorageError: it cannot be written.
+        ConfigError: Parquet without pyarrow.
+    """
+    write_whole(out, _format(out)(columns))
+
+
+def _format(out: Path) -> Callable[[Columns], bytes]:
+    formats = {".csv": _csv, ".npz": _npz, ".parquet": _parquet}
     write = formats.get(out.suffix.lower())
     if write is None:
         raise BadRequestError(f"wanted a file ending in .csv, .parquet or .npz, but got {out}")
-    columns = read_columns(RunFolder.open(run).path / NAME)
-    write_whole(out, write(columns))
-    return len(columns["step"])
+    return write
 
 
 def read_columns(path: Path) -> Columns:

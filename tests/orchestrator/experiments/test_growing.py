@@ -1,0 +1,163 @@
+"""Experiments over real services: killed, gone on with, with a cell that fails, and plotted."""
+
+import io
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.experiments.grid import Experiment, read_experiment
+from orchestrator.experiments.growing import CELLS, Tally, finished, grow
+from orchestrator.experiments.plotting import plot
+from orchestrator.experiments.results import NAME, Results
+from orchestrator.interrupts import Interrupts
+from orchestrator.terminal.board import make_board
+from protocol.errors import BadRequestError, StorageError
+from tests.orchestrator.ensemble import Fleet, digest, fleet
+
+__all__ = ["fleet"]
+
+pytestmark = pytest.mark.timeout(400)  # services, and processes that are killed and started again
+
+FILE = """
+about = "a test"
+compare = "algorithm"
+show = ["convergence", "comparison", "anytime", "reaching", "range", "sheets", "best", "fronts"]
+sheets = [1, 4]
+random = 16
+[settings]
+population = 6
+generations = 4
+{models}
+[grid]
+prompt = ["a red car", "a blue car"]
+algorithm = [{levels}]
+seeds = 2
+"""
+GA_AND_DE = '"ga", "de"'
+
+
+def write(tmp_path: Path, fleet: Fleet, levels: str = GA_AND_DE) -> Path:
+    roles = ("generator", "clip", "discriminator")
+    models = "\n".join(f'{role} = "{fleet[role]}"' for role in roles)
+    path = tmp_path / "test.toml"
+    path.write_text(FILE.format(models=models, levels=levels))
+    return path
+
+
+def grown(experiment: Experiment, folder: Path) -> Tally:
+    board = make_board("quiet", "off", io.StringIO(), {})
+    return grow(experiment, folder, 3, Interrupts(), board)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The journal of every cell: what its search did, bit for bit."""
+    return {
+        cell.name: digest(found)
+        for cell in sorted((folder / CELLS).iterdir())
+        if (found := finished(cell)) is not None
+    }
+
+
+def test_an_experiment_killed_again_and_again_ends_as_one_that_never_was(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    path = write(tmp_path, fleet)
+    whole, folder = tmp_path / "whole", tmp_path / "killed"
+    experiment = read_experiment(path)
+    assert grown(experiment, whole).sentence() == "10 of 10 cells done"
+    words = [sys.executable, "-m", "orchestrator", "experiment", str(path), "--ui", "quiet"]
+    words += ["--into", str(folder), "-j", "3"]
+    for wanted in (1, 4):
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_for_cells(process, folder, wanted)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+    before = {cell.name: cell.stat().st_ctime_ns for cell in done_runs(folder)}
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "10 of 10 cells done" in ended.stdout
+    assert digests(folder) == digests(whole)
+    assert {cell.name: cell.stat().st_ctime_ns for cell in done_runs(folder)} == before
+    assert scores(folder) == scores(whole)
+
+
+def wait_for_cells(process: "subprocess.Popen[str]", folder: Path, wanted: int) -> None:
+    """Until so many cells have begun; the process must not end before."""
+    until = time.monotonic() + 60
+    while len(list((folder / CELLS).glob("*/*/journal.sqlite"))) < wanted:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def done_runs(folder: Path) -> list[Path]:
+    """The first files of runs; a run that was begun again would have another."""
+    return sorted((folder / CELLS).glob("*/0001-*/grids/000001.webp"))
+
+
+def scores(folder: Path) -> list[tuple[str, float]]:
+    with Results(folder / NAME) as results:
+        return [(unit.cell, unit.values["similarity"]) for unit in results.units()]
+
+
+def test_a_cell_that_fails_is_reported_stops_nobody_and_is_tried_again(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    broken = '"ga", {name = "broken", algorithm = "ga", generator = "nowhere.safetensors"}'
+    folder = tmp_path / "experiment"
+    tally = grown(read_experiment(write(tmp_path, fleet, broken)), folder)
+    assert tally.done == 6
+    assert len(tally.failed) == 6, "four cells of the grid, and two references"
+    assert all("nowhere" in why for why in tally.failed.values())
+    assert "6 failed" in plot(folder).read_text()
+    again = grown(read_experiment(write(tmp_path, fleet)), folder)
+    assert again.sentence() == "10 of 10 cells done"
+    assert "failed" not in plot(folder).read_text()
+
+
+def test_everything_shown_is_made_from_the_results_alone(fleet: Fleet, tmp_path: Path) -> None:
+    folder = tmp_path / "experiment"
+    grown(read_experiment(write(tmp_path, fleet)), folder)
+    page = plot(folder).read_text()
+    assert page == plot(folder).read_text()
+    made = {path.name: path.read_bytes() for path in folder.glob("[ft]*s/*")}
+    assert {"convergence.webp", "sheets.webp", "tests.csv", "reaching.csv"} <= set(made)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / NAME).write_bytes((folder / NAME).read_bytes())
+    assert plot(elsewhere).read_text() == page
+    assert {path.name: path.read_bytes() for path in elsewhere.glob("[ft]*s/*")} == made
+    with Results(folder / NAME) as results:
+        rows = results.whole("generations")
+    with (folder / "csv" / "generations.csv").open() as file:
+        assert len(file.readlines()) == len(rows["cell"]) + 1 == 8 * 4 + 2 * 1 + 1
+
+
+def test_one_folder_is_grown_by_one_process(fleet: Fleet, tmp_path: Path) -> None:
+    from orchestrator.runs import RunFolder
+
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    with RunFolder(folder).lock(), pytest.raises(BadRequestError, match="another process"):
+        grown(read_experiment(write(tmp_path, fleet)), folder)
+
+
+def test_results_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadRequestError, match="run it first"):
+        plot(tmp_path)
+    (tmp_path / NAME).write_bytes(b"nonsense" * 1000)
+    with pytest.raises(StorageError, match=r"results\.sqlite cannot be used"):
+        plot(tmp_path)
+    (tmp_path / NAME).unlink()
+    with sqlite3.connect(tmp_path / NAME) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(BadRequestError, match="another version"):
+        plot(tmp_path)
+    os.remove(tmp_path / NAME)  # noqa: PTH107 # a file that was opened is let go of
