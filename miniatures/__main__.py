@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 
@@ -15,12 +16,15 @@ from miniatures.caption_training import train_captions
 from miniatures.classifier_training import train_classifiers
 from miniatures.clip_training import JUDGE, train_clip
 from miniatures.discriminator_training import train_discriminator
+from miniatures.domains import DOMAINS
 from miniatures.evaluation import all_figures
 from miniatures.evaluation.describing import describing_figures
 from miniatures.evaluation.main_job import PHRASES, PROMPTS, main_job_figures
+from miniatures.factors import cut, scenes_of
 from miniatures.generator_training import train_generator
 from miniatures.sheets import write_sheets
 from miniatures.training import WEIGHTS, Job, default_device
+from miniatures.world import render_with_mask
 
 app = typer.Typer(help="The small bundled models: train, evaluate, sheet.", no_args_is_help=True)
 
@@ -115,6 +119,23 @@ def sheet(
     """Draw sample sheets."""
     for path in write_sheets(weights, folder):
         typer.echo(path)
+
+
+@app.command()
+def scenes(
+    thing: Annotated[str, typer.Argument(help="car, church or face.")],
+    genomes: Annotated[Path, typer.Argument(help=".npy of (n, 64) float32, genomes in z.")],
+    out: Annotated[Path, typer.Argument(help=".npz for `pictures` and `masks`, (n, 64, 64).")],
+) -> None:
+    """Draw what the genomes of a bundled generator stand for, and say which pixels are the thing.
+
+    Used by experiments: the drawing's mask is exact where a classifier's would be a guess.
+    """
+    z = torch.from_numpy(np.load(genomes, allow_pickle=False))
+    drawn = [render_with_mask(scene) for scene in scenes_of(cut(z, DOMAINS[thing]))]
+    np.savez_compressed(
+        out, pictures=[picture for picture, _ in drawn], masks=[mask for _, mask in drawn]
+    )
 
 
 if __name__ == "__main__":

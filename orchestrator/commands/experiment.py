@@ -70,6 +70,7 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     orchestrator experiment mine.toml --seeds 10 --jobs 8
     """
     from orchestrator.experiments.grid import FULL, find, read_experiment
+    from orchestrator.experiments.judging import judge
     from orchestrator.experiments.plotting import plot as draw
 
     one_of("--ui", ui, ("auto", "live", "plain", "json", "quiet"))
@@ -82,6 +83,8 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     print(tally.sentence())
     for cell, why in tally.failed.items():
         print(f"failed  {cell}: {why}")
+    if code == 0:
+        judge(folder)
     if tally.done:
         print(f"report  {draw(folder)}")
     raise typer.Exit(code or (1 if tally.failed else 0))

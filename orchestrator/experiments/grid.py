@@ -34,7 +34,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -67,8 +67,14 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         show: names of views.
         sheets: generations of which populations are shown.
         random: random genomes for each target and ensemble; 0 for none.
+        score: `z` for z-scores; `similarity` where levels have other generators, whose random
+            genomes differ, so that only cosines to one prompt compare.
         judge: a CLIP that no search sees; empty for none.
-        classifier: reads what the best pictures show; empty for none.
+        also: further prompts that pictures are compared with.
+        classifier: reads what pictures show; empty for none.
+        populations: whether it reads whole last populations.
+        attribute: of the classifier, of which prompts name a class.
+        leakage: the thing whose exact masks tell where colours leak to; empty for none.
         settings: of every run.
         grid: axis -> its levels.
     """
@@ -79,8 +85,13 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     compare: str = ""
     sheets: tuple[int, ...] = ()
     random: int = 512
+    score: Literal["z", "similarity"] = "z"
     judge: str = ""
+    also: tuple[str, ...] = ()
     classifier: str = ""
+    populations: bool = False
+    attribute: str = ""
+    leakage: str = ""
     settings: dict[str, Any] = {}
     grid: dict[str, Any] = {}
 
@@ -308,11 +319,13 @@ def _references(document: Document, cells: Sequence[Cell]) -> Iterator[Cell]:
     alike: dict[tuple[str, ...], list[Cell]] = {}
     for cell in cells:
         alike.setdefault(cell.target, []).append(cell)
-    for group in alike.values():
+    clips = [(group, clip) for group in alike.values() for clip in _clips(document, group[0])]
+    for group, clip in clips:
         first = group[0].settings
         judged = {cell.settings.discriminator for cell in group} - {"none"}
         settings = replace(
             first,
+            clip=clip,
             algorithm="random",
             parameters={},
             measures=(),
@@ -324,3 +337,9 @@ def _references(document: Document, cells: Sequence[Cell]) -> Iterator[Cell]:
             discriminator=min(judged, default="none"),
         )
         yield Cell({"target": first.target, "generator": first.generator}, settings, True)  # noqa: FBT003 # what it is
+
+
+def _clips(document: Document, cell: Cell) -> list[str]:
+    """The search's CLIP and the judge; what a judge says of captions is told by rank alone."""
+    judged = document.judge and not cell.settings.caption
+    return [cell.settings.clip, *[document.judge] * bool(judged)]

@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
-
-from orchestrator.experiments.grid import Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from orchestrator.experiments.grid import Document
     from orchestrator.experiments.results import Results, Unit
 
 Float64 = npt.NDArray[np.float64]
@@ -103,11 +101,10 @@ class Material:
         Raises:
             GlasshouseError: they hold no experiment, or cannot be read.
         """
-        document = msgspec.convert(results.about["document"], Document)
         units = results.units()
         return cls(
             results,
-            document,
+            results.document,
             tuple(unit for unit in units if not unit.reference),
             tuple(unit for unit in units if unit.reference),
         )
@@ -124,15 +121,35 @@ class Material:
 
     @property
     def scored(self) -> str:
-        """What `score` gives: z-scores where every unit has a reference, else cosines."""
+        """What `score` gives: z-scores where wanted and every unit has a reference, or cosines."""
         known = all(unit.target in self.chances for unit in self.units)
-        return "z-score" if known and self.chances else "similarity"
+        return "z-score" if known and self.document.score == "z" else "similarity"
 
     def score(self, unit: Unit, similarity: Float64 | float) -> Float64:
         """Similarities of one unit in the scale of `scored`."""
         if self.scored == "z-score":
             return self.chances[unit.target].z(similarity)
         return np.asarray(similarity, np.float64)
+
+    def judged(self, unit: Unit) -> float | None:
+        """What the judge says of its best, in the scale of `scored`; None if it was not asked."""
+        judge = self.document.judge
+        looks = {(clip, to): value for clip, to, value in self.results.rows("looks", unit.cell)}
+        found = looks.get((judge, unit.pair[0]))
+        own = unit.target.replace(f"\n{unit.settings['clip']}\n", f"\n{judge}\n")
+        if found is None or self.scored != "z-score":
+            return found
+        return float(self.chances[own].z(found)) if own in self.chances else None
+
+    def rank(self, unit: Unit) -> int | None:
+        """Of its own target among all that its best was compared with, 1 for the most similar.
+
+        By the judge if there is one, else by the search's own CLIP.
+        """
+        by = self.document.judge or unit.settings["clip"]
+        looks = [row[1:] for row in self.results.rows("looks", unit.cell) if row[0] == by]
+        own = [value for target, value in looks if target == unit.pair[0]]
+        return 1 + sum(value > own[0] for _, value in looks) if own else None
 
     def level(self, unit: Unit) -> str:
         """The unit's level of the axis that is compared."""

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
+from orchestrator.experiments.grid import Document
 from orchestrator.runs.storage import to_json
 from protocol.errors import BadRequestError, StorageError
 
@@ -188,6 +189,15 @@ class Results:
         if not found:
             raise BadRequestError(f"{self.path} holds no experiment yet")
         return msgspec.json.decode(found[0][0], type=dict[str, Any])
+
+    @property
+    def document(self) -> Document:
+        """What the experiment says of itself.
+
+        Raises:
+            BadRequestError: none was planned.
+        """
+        return msgspec.convert(self.about["document"], Document)
 
     def keep(self, cell: Cell, found: Collected) -> None:
         """A cell is done."""

@@ -29,7 +29,10 @@ def numbers(material: Material) -> dict[str, Callable[[Unit], float | None]]:
     more = {name for unit in material.units for name in unit.values}
     told = sorted(more - {"similarity", "evaluations", "seconds", "realism"})
     return {
-        f"offered picture, {material.scored}": offered,
+        f"offered, {material.scored}": offered,
+        **(
+            {f"by the judge, {material.scored}": material.judged} if material.document.judge else {}
+        ),
         **{name: value(name) for name in told},
         **({"realism of it, logit": value("realism")} if "realism" in more else {}),
         "last diversity": final("diversity"),

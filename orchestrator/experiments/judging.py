@@ -1,0 +1,186 @@
+"""What others say of what was grown: CLIPs that compare it with every target, and a classifier.
+
+Pictures are judged as they were drawn, whole and without compression: the best is read from its
+run, and a population that a classifier is to read is drawn again from its genomes. A cell is judged
+once; what is asked is the same for all, so that ranks and mismatched pairs can be had.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from PIL import Image
+
+from orchestrator.evaluation.captioner import read_picture
+from orchestrator.evaluation.setup import set_up
+from orchestrator.experiments.growing import CELLS, finished
+from orchestrator.experiments.leaking import leakage
+from orchestrator.experiments.results import NAME, Results
+from orchestrator.fleet.ensemble import Ensemble
+from orchestrator.measuring.asking import classify, embed_pictures, embed_texts
+from orchestrator.measuring.claims import asked_for
+from orchestrator.measuring.judges import judges
+from orchestrator.runs.storage import storing
+from orchestrator.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orchestrator.evaluation.evaluator import Float32, Images
+    from orchestrator.experiments.grid import Document
+    from orchestrator.experiments.results import Unit
+    from orchestrator.fleet.replicas import Replicas
+    from orchestrator.measuring.asking import Reading
+    from orchestrator.settings import RunSettings
+    from protocol.messages import Role
+
+BEST: Final = -1
+"""Place of the best picture among the readings; 0 and on are the last population."""
+ASKED: Final = -2
+"""Place of what the prompt asks for."""
+PORTION: Final = 32
+"""Cells whose pictures are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Grown:
+    """One cell that is to be judged.
+
+    Attributes:
+        unit: its results.
+        settings: of its run.
+        folder: of its run.
+    """
+
+    unit: Unit
+    settings: RunSettings
+    folder: Path
+
+    @property
+    def best(self) -> Images:
+        """(h, w, 3) uint8, what it offers."""
+        path = self.folder / "best.png"
+        with storing("read a picture", path), Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+
+    @property
+    def genomes(self) -> Float32:
+        """(n, size) float32, its last population."""
+        path = max((self.folder / "populations").glob("*.npz"))
+        with storing("read a population", path), np.load(path) as population:
+            genomes: Float32 = population["genomes"].astype(np.float32)
+            return genomes
+
+
+def judge(folder: Path) -> None:
+    """Judge every cell that has not been judged yet.
+
+    Args:
+        folder: of the experiment.
+
+    Raises:
+        GlasshouseError: a judge cannot be started or does not answer.
+    """
+    with Results(folder / NAME) as results:
+        document, units = results.document, results.units()
+        left: dict[str, list[Grown]] = {}
+        for unit in units:
+            found = finished(folder / CELLS / unit.cell)
+            if found is not None and not unit.reference and not results.rows("looks", unit.cell):
+                one = Grown(unit, read_settings(unit.settings), found)
+                left.setdefault(one.settings.clip, []).append(one)
+        targets = list(dict.fromkeys(unit.pair[0] for unit in units))
+        for clip, cells in left.items():
+            wanted = _wanted(document, clip, cells)
+            with judges(wanted, device=cells[0].settings.device) as services:
+                bench = _Bench(results, document, services, [*targets, *document.also])
+                for start in range(0, len(cells), PORTION):
+                    bench.judge(cells[start : start + PORTION])
+
+
+def _wanted(document: Document, clip: str, cells: Sequence[Grown]) -> dict[str, tuple[Role, str]]:
+    """Names of services -> role and model."""
+    wanted: dict[str, tuple[Role, str]] = {clip: ("clip", clip)}
+    if document.judge:
+        wanted[document.judge] = ("clip", document.judge)
+    if document.classifier:
+        wanted["classifier"] = ("classifier", document.classifier)
+    if document.populations:
+        models = {one.settings.generator for one in cells}
+        wanted |= {model: ("generator", model) for model in models}
+    return wanted
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """The judges of cells that were grown with one CLIP.
+
+    Attributes:
+        results: where their opinions go.
+        document: of the experiment.
+        services: judges by name; CLIPs and generators by model.
+        targets: that everything is compared with.
+    """
+
+    results: Results
+    document: Document
+    services: Mapping[str, Replicas]
+    targets: Sequence[str]
+
+    def judge(self, cells: Sequence[Grown]) -> None:
+        """Judge some cells; what they look like comes last, and says that they are judged."""
+        if self.document.classifier:
+            for one in cells:
+                reading = classify(self.services["classifier"], self._pictures(one))
+                self.results.add("readings", one.unit.cell, _readings(reading, one.unit.pair[0]))
+        if self.document.leakage:
+            folders = [one.folder for one in cells]
+            for one, values in zip(cells, leakage(folders, self.document.leakage), strict=True):
+                self.results.add("measures", one.unit.cell, values.items())
+        looks = defaultdict(list)
+        for name, clip in self.services.items():
+            if clip.role == "clip":
+                for one, row in zip(cells, self._similarity(clip, cells), strict=True):
+                    told = zip(self.targets, row.tolist(), strict=True)
+                    looks[one.unit.cell] += [(name, *pair) for pair in told]
+        for cell, rows in looks.items():
+            self.results.add("looks", cell, rows)
+
+    def _similarity(self, clip: Replicas, cells: Sequence[Grown]) -> Float32:
+        """(cells, targets) cosines of pictures to prompts, or of words to pictures."""
+        if cells[0].settings.caption:
+            pictures = [read_picture(Path(target))[0] for target in self.targets]
+            wanted, grown = embed_pictures(clip, pictures), [one.unit.text for one in cells]
+            return embed_texts(clip, grown) @ wanted.T
+        wanted = embed_texts(clip, self.targets)
+        return embed_pictures(clip, [one.best for one in cells]) @ wanted.T
+
+    def _pictures(self, one: Grown) -> list[Images]:
+        """The best, and the last population if that is to be read too."""
+        if not self.document.populations:
+            return [one.best]
+        settings = one.settings
+        clip = self.services[settings.clip]
+        ensemble = Ensemble(self.services[settings.generator], clip)
+        drawn = set_up(clip.client, ensemble, settings).evaluate(one.genomes).images
+        return [one.best, *drawn]
+
+
+def _readings(reading: Reading, prompt: str) -> Iterator[tuple[int, str, str, float | None]]:
+    """Place, attribute, value, and the share of the softmax that it has."""
+    for head, index in asked_for(prompt, reading.labels).items():
+        yield ASKED, head, _name(reading, head, index), None
+    for head, logits in reading.logits.items():
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        for row, index in enumerate(reading.found(head)):
+            yield row + BEST, head, _name(reading, head, index), float(shares[row, index])
+
+
+def _name(reading: Reading, head: str, index: int) -> str:
+    """The first of a class's names."""
+    return reading.labels[head][index].partition(",")[0]

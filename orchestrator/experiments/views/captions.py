@@ -1,0 +1,70 @@
+"""Captions: each picture beside the words that were grown for it (the paper's Fig 10)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from orchestrator.experiments.material import Chart, Table
+from orchestrator.experiments.statistics import mean_interval
+from orchestrator.experiments.views.drawing import panels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from orchestrator.experiments.material import Material
+    from orchestrator.experiments.results import Unit
+
+ACROSS = 3
+
+
+def captions(material: Material) -> Iterator[Table | Chart]:
+    """The captions with similarity and rank, and how often the right picture is found by them."""
+    rows = []
+    for unit in material.units:
+        score = float(material.score(unit, unit.values["similarity"]))
+        name, rank = Path(unit.pair[0]).stem, material.rank(unit)
+        shown = f"{unit.values['similarity']:.3f}", f"{score:+.1f}", str(rank or "-")
+        rows.append([name, material.level(unit), str(unit.pair[1]), unit.text, *shown])
+    head = ["picture", "level", "seed", "caption", "similarity", material.scored, "rank"]
+    note = "Rank of the picture among all of this table, by its similarity to the caption."
+    yield Table("captions", "Pictures and their captions", head, rows, note)
+    ranks = {}
+    for unit in material.units:
+        if (rank := material.rank(unit)) is not None:
+            ranks.setdefault(material.level(unit), []).append(float(rank))
+    rows = [
+        [level, str(len(found)), mean_interval([one == 1 for one in found]).text(),
+         mean_interval(found).text(1)]
+        for level, found in ranks.items()
+    ]  # fmt: skip
+    if rows:
+        head = ["level", "captions", "right picture first", "mean rank"]
+        yield Table("retrieval", "Is the picture found by its caption?", head, rows)
+    yield from _figure(material)
+
+
+def _figure(material: Material) -> Iterator[Chart]:
+    """The pictures, where they are still there, each over the caption of its first run."""
+    first: dict[str, Unit] = {}
+    for unit in material.units:
+        if Path(unit.pair[0]).is_file():
+            first.setdefault(unit.pair[0], unit)
+    if not first:
+        return
+
+    def draw(axes: npt.NDArray[Any]) -> None:
+        for axis in axes.flat:
+            axis.axis("off")
+        for axis, (path, unit) in zip(axes.flat, first.items(), strict=False):
+            with Image.open(path) as image:
+                axis.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")
+            axis.set_title(unit.text, fontsize=6, wrap=True)
+
+    down = -(-len(first) // ACROSS)
+    yield Chart("captions", "Captions of the first runs", panels(down, ACROSS, draw, (2.2, 1.7)))
