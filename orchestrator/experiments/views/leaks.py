@@ -30,8 +30,9 @@ def leaks(material: Material) -> Iterator[Table | Chart]:
     for (level, colour), units in groups.items():
         leaked = {unit.pair: 100 * unit.values[f"leaked {colour}"] for unit in units}
         drawn = {unit.pair: 100 * unit.values[f"drawn {colour}"] for unit in units}
-        others = [100 * unit.values[f"leaked {colour}"] for unit in plain
-                  if material.level(unit) == level and f"leaked {colour}" in unit.values]  # fmt: skip
+        name = f"leaked {colour}"
+        alike = [unit for unit in plain if material.level(unit) == level and name in unit.values]
+        others = [100 * unit.values[name] for unit in alike]
         (test,) = compare({"grown": leaked, "drawn": drawn})
         means[level, colour] = [mean_interval(list(one.values())) for one in (leaked, drawn)]
         shown = [one.text() for one in means[level, colour]]
