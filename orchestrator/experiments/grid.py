@@ -65,6 +65,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         source: which tables or figures of the papers it repeats.
         compare: the axis whose levels are set against each other.
         show: names of views.
+        reach: z-scores of which it is told what they cost.
         sheets: generations of which populations are shown.
         random: random genomes for each target and ensemble; 0 for none.
         score: `z` for z-scores; `similarity` where levels have other generators, whose random
@@ -81,6 +82,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     about: str
     show: tuple[str, ...]
+    reach: tuple[float, ...] = (3.0, 5.0, 6.0)
     source: str = ""
     compare: str = ""
     sheets: tuple[int, ...] = ()

@@ -141,7 +141,7 @@ class _Bench:
             folders = [one.folder for one in cells]
             for one, values in zip(cells, leakage(folders, self.document.leakage), strict=True):
                 self.results.add("measures", one.unit.cell, values.items())
-        looks = defaultdict(list)
+        looks: dict[str, list[tuple[str, str, float]]] = defaultdict(list)
         for name, clip in self.services.items():
             if clip.role == "clip":
                 for one, row in zip(cells, self._similarity(clip, cells), strict=True):

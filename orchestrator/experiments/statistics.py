@@ -44,7 +44,9 @@ class Interval:
     units: int
 
     def text(self, digits: int = 2) -> str:
-        """For tables: value [low, high]."""
+        """For tables: value [low, high]; the value alone where all units agree."""
+        if self.low == self.value == self.high:
+            return f"{self.value:,g}"
         if self.units < 2:
             return f"{self.value:.{digits}f} [one run]"
         return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
@@ -90,6 +92,21 @@ def mean_interval(values: Sequence[float], clusters: Sequence[Hashable] | None =
     found = (weights @ sums) / (weights @ counts)
     low, high = np.percentile(found, TAILS) if len(sums) > 1 else (np.nan, np.nan)
     return Interval(float(numbers.mean()), float(low), float(high), len(sums))
+
+
+def share_interval(hits: Sequence[bool], clusters: Sequence[Hashable]) -> Interval:
+    """The share that is true, 0 to 1, with an interval over clusters.
+
+    Where clusters differ within or between each other they are resampled; where each is one hit or
+    miss, or all agree, Wilson's interval is taken of as many samples as there are clusters: eight
+    runs that all succeed do not say that none ever fails.
+    """
+    found = mean_interval([float(hit) for hit in hits], clusters)
+    if found.units < len(hits) and found.low < found.high:
+        return found
+    wilson = stats.binomtest(round(found.value * found.units), found.units)
+    low, high = wilson.proportion_ci(method="wilson")
+    return Interval(found.value, float(low), float(high), found.units)
 
 
 def mean_band(curves: Float64) -> tuple[Float64, Float64, Float64]:

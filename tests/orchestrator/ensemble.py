@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,16 +29,21 @@ def fleet(tiny_models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("fleet")
     other = tiny.save_generator(folder / "other.safetensors", seed=9)
     wide = tiny.save_generator(folder / "wide.safetensors", z_dim=tiny.Z_DIM + 4)
+    more = {"twin": tiny_models["generator"], "other": other, "wide": wide}
+    specs = {role: (role, str(model)) for role, model in tiny_models.items()}
+    specs |= {name: ("generator", str(model)) for name, model in more.items()}
+    with serving(folder, specs) as endpoints:
+        yield endpoints
+
+
+@contextmanager
+def serving(folder: Path, specs: Mapping[str, tuple[str, str]]) -> Iterator[Fleet]:
+    """Services by any name (name -> role and model) while the block runs; endpoints by name."""
     with pytest.MonkeyPatch.context() as patch, LocalLauncher(folder) as launcher:
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
         started = {
-            name: launcher.start(ServiceSpec(role, str(model), threads=1))  # type: ignore[arg-type] # a role
-            for name, role, model in [
-                *((role, role, model) for role, model in tiny_models.items()),
-                ("twin", "generator", tiny_models["generator"]),
-                ("other", "generator", other),
-                ("wide", "generator", wide),
-            ]
+            name: launcher.start(ServiceSpec(role, model, threads=1))  # type: ignore[arg-type] # a role
+            for name, (role, model) in specs.items()
         }
         launcher.wait_ready(list(started.values()), lambda: None, timeout_s=600)
         yield {name: service.endpoint for name, service in started.items()}

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 SIZE: Final = (4.2, 3.2)
 POINTS: Final = 200
-TARGETS: Final = (3.0, 5.0, 6.0)
-"""Standard deviations above the mean of random genomes."""
 
 
 def anytime(material: Material) -> Iterator[Table | Chart]:
@@ -62,14 +60,14 @@ def _held(x: Float64, y: Float64, at: Float64) -> Float64:
 
 
 def reaching(material: Material) -> Iterator[Table | Chart]:
-    """What it costs to reach +3, +5 and +6 standard deviations over random genomes."""
+    """What it costs to get so many standard deviations above random genomes."""
     if material.scored != "z-score":
         return
     rows = []
     for panel, levels in material.panels().items():
         for level, units in levels.items():
             row = [panel, level, str(len(units))]
-            for target in TARGETS:
+            for target in material.document.reach:
                 costs = [_cost(material, unit, target) for unit in units]
                 hits = [hit for _, _, hit in costs]
                 evaluations = expected_cost([one for one, _, _ in costs], hits)
@@ -78,7 +76,7 @@ def reaching(material: Material) -> Iterator[Table | Chart]:
                 row += [f"{sum(hits)}/{len(hits)}", shown]
             rows.append(row)
     head = ["panel", "level", "runs"]
-    for target in TARGETS:
+    for target in material.document.reach:
         head += [f"reached +{target:g} σ", "expected evaluations (seconds)"]
     note = (
         "Expected running time: all evaluations of all runs until the target or their end, "

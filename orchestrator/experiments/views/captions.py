@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from orchestrator.experiments.material import Chart, Table
-from orchestrator.experiments.statistics import mean_interval
+from orchestrator.experiments.statistics import mean_interval, share_interval
 from orchestrator.experiments.views.drawing import panels
 
 if TYPE_CHECKING:
@@ -34,15 +34,14 @@ def captions(material: Material) -> Iterator[Table | Chart]:
     head = ["picture", "level", "seed", "caption", "similarity", material.scored, "rank"]
     note = "Rank of the picture among all of this table, by its similarity to the caption."
     yield Table("captions", "Pictures and their captions", head, rows, note)
-    ranks = {}
+    ranks: dict[str, list[float]] = {}
     for unit in material.units:
         if (rank := material.rank(unit)) is not None:
             ranks.setdefault(material.level(unit), []).append(float(rank))
-    rows = [
-        [level, str(len(found)), mean_interval([one == 1 for one in found]).text(),
-         mean_interval(found).text(1)]
-        for level, found in ranks.items()
-    ]  # fmt: skip
+    rows = []
+    for level, found in ranks.items():
+        first = share_interval([one == 1 for one in found], range(len(found)))
+        rows.append([level, str(len(found)), first.text(), mean_interval(found).text(1)])
     if rows:
         head = ["level", "captions", "right picture first", "mean rank"]
         yield Table("retrieval", "Is the picture found by its caption?", head, rows)
@@ -50,21 +49,22 @@ def captions(material: Material) -> Iterator[Table | Chart]:
 
 
 def _figure(material: Material) -> Iterator[Chart]:
-    """The pictures, where they are still there, each over the caption of its first run."""
-    first: dict[str, Unit] = {}
+    """The pictures, where they are still there, each under the captions of its first runs."""
+    first: dict[str, dict[str, Unit]] = {}
     for unit in material.units:
         if Path(unit.pair[0]).is_file():
-            first.setdefault(unit.pair[0], unit)
+            first.setdefault(unit.pair[0], {}).setdefault(material.level(unit), unit)
     if not first:
         return
 
     def draw(axes: npt.NDArray[Any]) -> None:
         for axis in axes.flat:
             axis.axis("off")
-        for axis, (path, unit) in zip(axes.flat, first.items(), strict=False):
+        for axis, (path, levels) in zip(axes.flat, first.items(), strict=False):
             with Image.open(path) as image:
                 axis.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")
-            axis.set_title(unit.text, fontsize=6, wrap=True)
+            said = [f"{level}: {unit.text}" for level, unit in levels.items()]
+            axis.set_title("\n".join(said), fontsize=5)
 
     down = -(-len(first) // ACROSS)
-    yield Chart("captions", "Captions of the first runs", panels(down, ACROSS, draw, (2.2, 1.7)))
+    yield Chart("captions", "Captions of the first runs", panels(down, ACROSS, draw, (2.6, 1.8)))

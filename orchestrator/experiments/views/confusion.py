@@ -14,8 +14,9 @@ import numpy as np
 
 from orchestrator.experiments.judging import ASKED, BEST
 from orchestrator.experiments.material import Chart, Table
-from orchestrator.experiments.statistics import mean_interval
+from orchestrator.experiments.statistics import share_interval
 from orchestrator.experiments.views.drawing import panels
+from orchestrator.runs.slug import slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +31,13 @@ MOST_BARS: Final = 8
 
 def confusion(material: Material) -> Iterator[Table | Chart]:
     """Accuracy by class and in all, the confusion matrix, and what is seen instead."""
-    for panel, levels in material.panels().items():
-        for level, units in levels.items():
-            name = " ".join(filter(None, [panel, level * (level != "all")]))
-            found = _Readings(material, units)
-            if found.asked:
-                yield from _tables(found, name)
+    levels: dict[str, list[Unit]] = {}
+    for unit in material.units:
+        levels.setdefault(material.level(unit), []).append(unit)
+    for level, units in levels.items():
+        found = _Readings(material, units)
+        if found.asked:
+            yield from _tables(found, level)
 
 
 class _Readings:
@@ -62,8 +64,8 @@ def _tables(found: _Readings, name: str) -> Iterator[Table | Chart]:
         "Accuracies in per cent with 95 % intervals over runs, never over pictures of one "
         f"population. {found.attribute} is what the classifier reads."
     )
-    title = f"Is the class seen that was asked for? {name}".strip()
-    yield Table(f"accuracy {name}".strip().replace(" ", "-"), title, head, rows, note)
+    title = f"Is the class seen that was asked for? {name}"
+    yield Table(f"accuracy-{slug(name)}", title, head, rows, note)
     counted = found.members or found.best
     seen = list(dict.fromkeys([*found.asked, *(value for _, _, value in counted)]))
     table = np.zeros((len(found.asked), len(seen)))
@@ -75,20 +77,23 @@ def _tables(found: _Readings, name: str) -> Iterator[Table | Chart]:
         _bars(axes[0, 1], counted)
 
     figure = panels(1, 2, draw, (4.4, 3.6))
-    yield Chart(f"confusion {name}".strip().replace(" ", "-"), "Asked for, and seen", figure)
+    yield Chart(f"confusion-{slug(name)}", f"Asked for, and seen: {name}", figure)
 
 
 def _accuracy(found: _Readings, asked: str | None) -> list[str]:
     cells = []
     for rows in (found.best, found.members):
         own = [(cell, want == value) for cell, want, value in rows if asked in {None, want}]
-        hits = [100.0 * hit for _, hit in own]
         if not own:
             cells += ["-", "-", "-"]
             continue
-        shown = mean_interval(hits, [cell for cell, _ in own]).text(1)
-        cells += [str(len(own)), str(sum(hit for _, hit in own)), shown]
+        cells += [str(len(own)), str(sum(hit for _, hit in own)), _percent(own)]
     return cells
+
+
+def _percent(own: list[tuple[str, bool]]) -> str:
+    found = share_interval([hit for _, hit in own], [cell for cell, _ in own])
+    return f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
 def _map(axis: Any, table: npt.NDArray[np.float64], asked: list[str], seen: list[str]) -> None:

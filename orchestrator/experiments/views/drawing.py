@@ -46,14 +46,14 @@ def show(axes: Any, file: bytes | None, title: str = "") -> None:
     if file is not None:
         axes.imshow(picture(file), interpolation="nearest")
     if title:
-        axes.set_title(title, fontsize=6, wrap=True)
+        axes.set_title(title, fontsize=6)
 
 
 def webp(figure: Figure) -> bytes:
     """The figure as a WebP file."""
     file = io.BytesIO()
     with rc_context(LOOK):
-        figure.savefig(file, format="png")
+        figure.savefig(file, format="png", bbox_inches="tight")
     out = io.BytesIO()
     with Image.open(file) as image:
         image.convert("RGB").save(out, "WEBP", quality=88, method=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.experiments.material import Chart
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 MOST_ROWS: Final = 12
 SHEET: Final = (2.0, 2.1)
-TILE: Final = (1.35, 1.5)
+TILE: Final = (1.5, 1.7)
+MOST_ACROSS: Final = 6
+WORDS: Final = 30
+"""Characters of a line over a picture."""
 
 
 def sheets(material: Material) -> Iterator[Table | Chart]:
@@ -42,25 +46,33 @@ def sheets(material: Material) -> Iterator[Table | Chart]:
 
 
 def best(material: Material) -> Iterator[Table | Chart]:
-    """What the first seed of each prompt and level offers, with its score."""
+    """What the first seed of each prompt and level offers, with its score; a prompt a row."""
     chosen: dict[str, dict[str, Unit]] = {}
     for unit in material.units:
-        column = ", ".join(filter(None, [material.level(unit), material.panel(unit)]))
+        level = material.level(unit) if material.document.compare else ""
+        column = ", ".join(filter(None, [level, material.panel(unit)]))
         chosen.setdefault(unit.pair[0], {}).setdefault(column, unit)
-    rows = [(prompt, levels) for prompt, levels in chosen.items() if levels][:MOST_ROWS]
-    columns = list(dict.fromkeys(name for _, levels in rows for name in levels))[:MOST_ROWS]
-    if not rows:
+    columns = list(dict.fromkeys(name for levels in chosen.values() for name in levels))
+    tiles = [(levels.get(name), name) for levels in chosen.values() for name in columns]
+    across = len(columns)
+    if across > MOST_ACROSS or sum(unit is None for unit, _ in tiles) > len(tiles) / 4:
+        tiles = [tile for tile in tiles if tile[0] is not None]
+        across = min(len(tiles), MOST_ACROSS)
+    tiles = tiles[: MOST_ROWS * across]
+    if not tiles or material.units[0].text:  # there are no pictures of words
         return
 
     def draw(axes: npt.NDArray[Any]) -> None:
-        for row, (prompt, levels) in zip(axes, rows, strict=True):
-            for axis, name in zip(row, columns, strict=True):
-                unit = levels.get(name)
-                files = {} if unit is None else {k: f for k, _, f in _pictures(material, unit)}
-                title = "" if unit is None else f"{name}\n{prompt}\n{_score(material, unit)}"
-                show(axis, files.get("best"), title)
+        for axis in axes.flat:
+            axis.axis("off")
+        for axis, (unit, name) in zip(axes.flat, tiles, strict=False):
+            if unit is not None:
+                files = {kind: file for kind, _, file in _pictures(material, unit)}
+                said = [*[name] * bool(name), unit.pair[0], _score(material, unit)]
+                show(axis, files.get("best"), "\n".join(textwrap.fill(one, WORDS) for one in said))
 
-    yield Chart("best", "Offered by the first run", panels(len(rows), len(columns), draw, TILE))
+    figure = panels(-(-len(tiles) // across), across, draw, TILE)
+    yield Chart("best", "Offered by the first run", figure)
 
 
 def _score(material: Material, unit: Unit) -> str:

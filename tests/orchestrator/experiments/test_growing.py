@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,7 @@ from orchestrator.experiments.results import NAME, Results
 from orchestrator.interrupts import Interrupts
 from orchestrator.terminal.board import make_board
 from protocol.errors import BadRequestError, StorageError
-from tests.orchestrator.ensemble import Fleet, digest, fleet
-
-__all__ = ["fleet"]
+from tests.orchestrator.ensemble import Fleet, Models, digest, serving
 
 pytestmark = pytest.mark.timeout(400)  # services, and processes that are killed and started again
 
@@ -40,6 +39,14 @@ algorithm = [{levels}]
 seeds = 2
 """
 GA_AND_DE = '"ga", "de"'
+
+
+@pytest.fixture(scope="module")
+def fleet(tiny_models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Endpoints of one service a role."""
+    specs = {role: (role, str(model)) for role, model in tiny_models.items()}
+    with serving(tmp_path_factory.mktemp("fleet"), specs) as endpoints:
+        yield endpoints
 
 
 def write(tmp_path: Path, fleet: Fleet, levels: str = GA_AND_DE) -> Path:

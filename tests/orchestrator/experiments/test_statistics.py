@@ -14,6 +14,7 @@ from orchestrator.experiments.statistics import (
     hypervolume,
     mean_band,
     mean_interval,
+    share_interval,
 )
 
 P = st.lists(st.floats(0, 1), min_size=1, max_size=8)
@@ -37,6 +38,14 @@ def test_intervals_cover_the_mean_about_as_often_as_they_say() -> None:
     found = [mean_interval(rng.standard_normal(30).tolist()) for _ in range(200)]
     covered = sum(one.low <= 0 <= one.high for one in found)
     assert 175 <= covered <= 199  # 190 expected; small samples cover a little less
+
+
+def test_runs_that_all_succeed_do_not_say_that_none_ever_fails() -> None:
+    pictures, clusters = [True] * 8 * 64, [run for run in range(8) for _ in range(64)]
+    whole = share_interval(pictures, clusters)
+    assert (whole.value, whole.high) == (1.0, 1.0)
+    assert whole.low == pytest.approx(0.676, abs=0.001)  # Wilson's for 8 of 8
+    assert share_interval([True, False] * 4, range(8)).low == pytest.approx(0.215, abs=0.001)
 
 
 def test_one_run_has_no_interval() -> None:
