@@ -1,4 +1,9 @@
-"""Two axes against each other as a heat map: which generator for which kind of prompt."""
+"""Two axes against each other as a heat map: which generator for which kind of prompt.
+
+Cells hold cosines, by the judge if there is one: z-scores are over random pictures of each generator
+and would hide that one of them cannot draw what is asked for. Prompts differ, so compare within a
+column.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,6 @@ import numpy as np
 
 from orchestrator.experiments.material import UNIT_AXES, Chart, Table
 from orchestrator.experiments.statistics import Interval, mean_interval
-from orchestrator.experiments.views.comparison import numbers
 from orchestrator.experiments.views.drawing import panels
 
 if TYPE_CHECKING:
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from orchestrator.experiments.material import Material
+    from orchestrator.experiments.results import Unit
 
 
 def matrix(material: Material) -> Iterator[Table | Chart]:
@@ -26,11 +31,10 @@ def matrix(material: Material) -> Iterator[Table | Chart]:
     if len(axes) < 2 or not material.units:
         return
     down, across = axes[:2]
-    read = next(iter(numbers(material).items()))
-    name, value = read
+    name = "cosine of what is offered" + ", by the judge" * bool(material.document.judge)
     found: dict[str, dict[tuple[str, str], list[float]]] = {}
     for unit in material.units:
-        score = value(unit)
+        score = _cosine(material, unit)
         if score is not None:
             place = unit.factors[down], unit.factors[across]
             found.setdefault(material.level(unit), {}).setdefault(place, []).append(score)
@@ -52,6 +56,12 @@ def matrix(material: Material) -> Iterator[Table | Chart]:
     yield Table("matrix", name, ["level", down, across, "mean [95 %]", "runs"], rows)
 
 
+def _cosine(material: Material, unit: Unit) -> float | None:
+    judge = material.document.judge
+    looks = {row[:2]: row[2] for row in material.results.rows("looks", unit.cell)}
+    return looks.get((judge, unit.pair[0])) if judge else unit.values["similarity"]
+
+
 def _map(axis: Any, cells: dict[tuple[str, str], Interval], title: str) -> None:
     down = list(dict.fromkeys(place[0] for place in cells))
     across = list(dict.fromkeys(place[1] for place in cells))
@@ -61,7 +71,7 @@ def _map(axis: Any, cells: dict[tuple[str, str], Interval], title: str) -> None:
     axis.imshow(values, cmap="viridis", aspect="auto")
     for (row, column), one in cells.items():
         place = across.index(column), down.index(row)
-        axis.text(*place, one.text(1).replace(" ", "\n"), ha="center", va="center", fontsize=6,
+        axis.text(*place, one.text(2).replace(" ", "\n"), ha="center", va="center", fontsize=6,
                   color="white" if one.value < np.nanmean(values) else "black")  # fmt: skip
     axis.set_xticks(range(len(across)), across)
     axis.set_yticks(range(len(down)), down)
