@@ -19,7 +19,8 @@
     [scale.tiny]                         # what `--scale tiny` changes: any of the above
     grid.seeds = 2
 
-A cell is one combination, hence one run. What a key may be is read from `RunSettings`; a key that
+A cell is one combination, hence one run. Runs look at no baseline of their own: the cells of random
+random genomes tell realism and every score besides. What a key may be is read from `RunSettings`; a key that
 is none is refused with the nearest that is one.
 """
 
@@ -305,7 +306,7 @@ def _settings(values: Mapping[str, Any], beside: Path) -> RunSettings:
     given["parameters"] = {key: str(value) for key, value in given.get("parameters", {}).items()}
     picture = given.pop("caption", "")
     try:
-        settings = msgspec.convert({"prompt": "", **given}, RunSettings)
+        settings = msgspec.convert({"prompt": "", "baseline": False, **given}, RunSettings)
     except msgspec.ValidationError as error:
         raise ConfigError(f"an experiment's settings: {error}") from error
     likes = tuple(str(beside / like) for like in settings.likes)

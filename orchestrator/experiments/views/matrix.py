@@ -1,8 +1,8 @@
 """Two axes against each other as a heat map: which generator for which kind of prompt.
 
-Cells hold cosines, by the judge if there is one: z-scores are over random pictures of each generator
-and would hide that one of them cannot draw what is asked for. Prompts differ, so compare within a
-column.
+Cells hold cosines, by the judge if there is one: z-scores are over random pictures of each
+generator and would hide that one of them cannot draw what is asked for. Prompts differ, so compare
+within a column.
 """
 
 from __future__ import annotations
