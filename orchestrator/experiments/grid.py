@@ -20,8 +20,8 @@
     grid.seeds = 2
 
 A cell is one combination, hence one run. Runs look at no baseline of their own: the cells of random
-random genomes tell realism and every score besides. What a key may be is read from `RunSettings`; a key that
-is none is refused with the nearest that is one.
+genomes tell realism and every score besides. What a key may be is read from `RunSettings`; a key
+that is none is refused with the nearest that is one.
 """
 
 from __future__ import annotations
