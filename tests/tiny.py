@@ -37,8 +37,8 @@ def save_discriminator(path: Path, resolution: int = RESOLUTION) -> Path:
     return path
 
 
-def save_clip(path: Path) -> Path:
-    torch.manual_seed(2)
+def save_clip(path: Path, seed: int = 2) -> Path:
+    torch.manual_seed(seed)
     words = ["a", "car", "yellow", "in", "the", "city"]
     config = {
         "embed_dim": 8,

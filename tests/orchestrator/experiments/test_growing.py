@@ -14,6 +14,7 @@ import pytest
 
 from orchestrator.experiments.grid import Experiment, read_experiment
 from orchestrator.experiments.growing import CELLS, Tally, finished, grow
+from orchestrator.experiments.judging import ASKED, BEST, judge
 from orchestrator.experiments.plotting import plot
 from orchestrator.experiments.results import NAME, Results
 from orchestrator.interrupts import Interrupts
@@ -21,14 +22,16 @@ from orchestrator.terminal.board import make_board
 from protocol.errors import BadRequestError, StorageError
 from tests.orchestrator.ensemble import Fleet, Models, digest, serving
 
-pytestmark = pytest.mark.timeout(400)  # services, and processes that are killed and started again
+pytestmark = pytest.mark.timeout(900)  # services, and processes that are killed and started again
 
 FILE = """
 about = "a test"
 compare = "algorithm"
-show = ["convergence", "comparison", "anytime", "reaching", "range", "sheets", "best", "fronts"]
+show = ["convergence", "comparison", "anytime", "reaching", "range", "sheets", "best", "fronts",
+    "confusion"]
 sheets = [1, 4]
 random = 16
+{judges}
 [settings]
 population = 6
 generations = 4
@@ -43,17 +46,23 @@ GA_AND_DE = '"ga", "de"'
 
 @pytest.fixture(scope="module")
 def fleet(tiny_models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Endpoints of one service a role."""
+    """Endpoints of one service a role, and of a CLIP that no search sees."""
+    from tests import tiny
+
+    folder = tmp_path_factory.mktemp("fleet")
     specs = {role: (role, str(model)) for role, model in tiny_models.items()}
-    with serving(tmp_path_factory.mktemp("fleet"), specs) as endpoints:
+    specs["judge"] = ("clip", str(tiny.save_clip(folder / "judge.safetensors", seed=7)))
+    classifier = tiny.save_classifier(folder / "classifier.safetensors")
+    specs["classifier"] = ("classifier", str(classifier))
+    with serving(folder, specs) as endpoints:
         yield endpoints
 
 
-def write(tmp_path: Path, fleet: Fleet, levels: str = GA_AND_DE) -> Path:
+def write(tmp_path: Path, fleet: Fleet, levels: str = GA_AND_DE, judges: str = "") -> Path:
     roles = ("generator", "clip", "discriminator")
     models = "\n".join(f'{role} = "{fleet[role]}"' for role in roles)
     path = tmp_path / "test.toml"
-    path.write_text(FILE.format(models=models, levels=levels))
+    path.write_text(FILE.format(models=models, levels=levels, judges=judges))
     return path
 
 
@@ -84,10 +93,10 @@ def test_an_experiment_killed_again_and_again_ends_as_one_that_never_was(
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         wait_for_cells(process, folder, wanted)
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     before = journals(folder)
     assert before
-    ended = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=400, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "10 of 10 cells done" in ended.stdout
     assert digests(folder) == digests(whole)
@@ -97,7 +106,7 @@ def test_an_experiment_killed_again_and_again_ends_as_one_that_never_was(
 
 def wait_for_cells(process: "subprocess.Popen[str]", folder: Path, wanted: int) -> None:
     """Until so many cells have begun; the process must not end before."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while len(list((folder / CELLS).glob("*/*/journal.sqlite"))) < wanted:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
@@ -146,6 +155,37 @@ def test_everything_shown_is_made_from_the_results_alone(fleet: Fleet, tmp_path:
         rows = results.whole("generations")
     with (folder / "csv" / "generations.csv").open() as file:
         assert len(file.readlines()) == len(rows["cell"]) + 1 == 8 * 4 + 2 * 1 + 1
+
+
+def test_what_was_grown_is_judged_once_by_those_that_no_search_saw(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    folder = tmp_path / "experiment"
+    judges = f'judge = "{fleet["judge"]}"\nalso = ["a green car"]\n'
+    judges += f'classifier = "{fleet["classifier"]}"\nattribute = "colour"\npopulations = true'
+    grown(read_experiment(write(tmp_path, fleet, judges=judges)), folder)
+    judge(folder)
+    with Results(folder / NAME) as results:
+        units = [unit for unit in results.units() if not unit.reference]
+        assert len(results.units()) - len(units) == 4, "random genomes for each CLIP and prompt"
+        for unit in units:
+            looks = {row[:2]: row[2] for row in results.rows("looks", unit.cell)}
+            assert {clip for clip, _ in looks} == {fleet["clip"], fleet["judge"]}
+            assert {to for _, to in looks} == {"a red car", "a blue car", "a green car"}
+            own = looks[fleet["clip"], unit.pair[0]]
+            assert own == pytest.approx(unit.values["similarity"], abs=1e-5)
+            readings = results.rows("readings", unit.cell)
+            places = {row[0] for row in readings if row[1] == "colour"}
+            assert places == {ASKED, BEST, *range(6)}, "the best, and the whole last population"
+            (asked,) = (row[2] for row in readings if row[:2] == (ASKED, "colour"))
+            assert asked in unit.pair[0]
+        before = results.whole("looks")
+    page = plot(folder).read_text()
+    assert "by the judge, z-score" in page
+    assert (folder / "tables" / "accuracy-ga.csv").is_file()
+    judge(folder)
+    with Results(folder / NAME) as results:
+        assert results.whole("looks") == before
 
 
 def test_one_folder_is_grown_by_one_process(fleet: Fleet, tmp_path: Path) -> None:
