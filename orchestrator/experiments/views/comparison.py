@@ -27,13 +27,11 @@ def numbers(material: Material) -> dict[str, Callable[[Unit], float | None]]:
         return float(material.score(unit, unit.values["similarity"]))
 
     more = {name for unit in material.units for name in unit.values}
-    told = sorted(more - {"similarity", "evaluations", "seconds", "realism"})
     return {
         f"offered, {material.scored}": offered,
         **(
             {f"by the judge, {material.scored}": material.judged} if material.document.judge else {}
         ),
-        **{name: value(name) for name in told},
         **({"realism of it, logit": value("realism")} if "realism" in more else {}),
         "last diversity": final("diversity"),
         "evaluations": value("evaluations"),

@@ -60,7 +60,7 @@ def leaks(material: Material) -> Iterator[Table | Chart]:
         names = [
             " ".join(filter(None, [colour, level * (level != "all")])) for level, colour in means
         ]
-        axis.set_xticks([number + 0.17 for number in range(len(means))], names)
+        axis.set_xticks([number + 0.17 for number in range(len(means))], names, rotation=20)
         axis.set_ylabel("% of the pixels outside")
         axis.legend(frameon=False)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_ROWS: Final = 12
 SHEET: Final = (2.0, 2.1)
 TILE: Final = (1.5, 1.7)
-MOST_ACROSS: Final = 6
+MOST_ACROSS: Final = 9
 WORDS: Final = 30
 """Characters of a line over a picture."""
 
