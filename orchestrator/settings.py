@@ -19,6 +19,8 @@ MOST_PROMPT_CHARACTERS = 1_000
 WEIGHED = ("similarity", "realism", "scorer")
 CAPTIONER = "mini-captions"
 """The generator of captions, unless another one is named."""
+DISCRIMINATED = ("mini-car",)
+"""Bundled generators that come with a discriminator."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,7 @@ class RunSettings:
 
     def _models(self) -> list[str]:
         """Options for what is not the default."""
-        plain = RunSettings(self.prompt)
+        plain = RunSettings(self.prompt, discriminator=own_discriminator(self.generator))
         return [
             word
             for name in ("generator", "clip", "discriminator", "scorer", "device")
@@ -291,6 +293,12 @@ def ends_of(measure: str) -> tuple[str, str]:
             f'a measure lies between two prompts, such as --measure "day|night", not {measure!r}'
         )
     return ends[0], ends[1]
+
+
+def own_discriminator(generator: str) -> str:
+    """The bundled discriminator of a generator, whatever its options; "none" if it has none."""
+    model = "" if is_endpoint(generator) else split_model(generator)[0]
+    return f"{model}-discriminator" if model in DISCRIMINATED else "none"
 
 
 def captioning(settings: RunSettings, picture: Path) -> RunSettings:

@@ -195,6 +195,14 @@ MODELS = (
         resolution="64x64",
     ),
     Model(
+        "mini-judge-clip",
+        "clip",
+        "mini-judge-clip.safetensors",
+        "a second CLIP of the drawn world, for judging what a search has grown; bundled",
+        space="128",
+        resolution="64x64",
+    ),
+    Model(
         "mini-car-discriminator",
         "discriminator",
         "mini-car-discriminator.safetensors",

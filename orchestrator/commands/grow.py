@@ -48,7 +48,10 @@ Augment = Annotated[
 ]
 Generator = Annotated[str, _model("generator")]
 Clip = Annotated[str, _model("clip")]
-Discriminator = Annotated[str, _model("discriminator", "; 'none' to leave it out")]
+Discriminator = Annotated[
+    str | None,
+    _model("discriminator", "; the bundled generator's own by default; 'none' to leave it out"),
+]
 OtherGenerator = Annotated[str | None, _model("generator", "; as before by default")]
 OtherClip = Annotated[str | None, _model("clip", "; as before by default")]
 OtherDiscriminator = Annotated[str | None, _model("discriminator", "; as before by default")]
@@ -231,7 +234,7 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     ] = 0.0,
     generator: Generator = "mini-car",
     clip: Clip = "mini-clip",
-    discriminator: Discriminator = "mini-car-discriminator",
+    discriminator: Discriminator = None,
     precision: Precision = None,
     augment: Augment = None,
     device: Annotated[
@@ -300,14 +303,14 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     orchestrator run --preset StyleGAN2_ffhq_d "the face of a man with brown eyes"
     """
     from orchestrator.begin import new_run
-    from orchestrator.settings import RunSettings, captioning
+    from orchestrator.settings import RunSettings, captioning, own_discriminator
     from orchestrator.targets import joined
 
     settings = RunSettings(
         prompt=joined(prompts or []),
         generator=generator,
         clip=clip,
-        discriminator=discriminator,
+        discriminator=discriminator or own_discriminator(generator),
         algorithm=algorithm,
         parameters=_parameters(parameters or []),
         population=population,

@@ -20,8 +20,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 # one parameter an option
     ] = None,
     clip: Annotated[str, typer.Option(help="The search's CLIP; a run knows.")] = "",
     judge: Annotated[
-        str, typer.Option(help="A CLIP that no search saw; none to leave it out.")
-    ] = "none",
+        str,
+        typer.Option(help="A CLIP that no search saw; none to leave out mini-judge-clip."),
+    ] = "",
     against: Annotated[
         Path | None, typer.Option(help="Folder of pictures to compare the whole set with.")
     ] = None,

@@ -35,6 +35,7 @@ from protocol.messages import Role
 DISTRACTORS = 99
 DEFAULT_CLASSIFIER = "mini-object-classifier"
 DEFAULT_CLIP = "mini-clip"
+DEFAULT_JUDGE = "mini-judge-clip"
 NONE = "none"
 MOST_SHOWN = 3
 
@@ -47,7 +48,8 @@ class Question:
         path: a folder of pictures, or a run.
         prompt: what they should show; a run's own where this is empty.
         clip: the CLIP that the search used, or might have; a run's own where this is empty.
-        judge: another CLIP that no search saw; "none" to leave it out.
+        judge: another CLIP that no search saw, "none" to leave it out. Where this is empty, that of
+            the drawn world if `clip` is of the drawn world, and none otherwise.
         classifiers: models; the first one's features describe pictures. Where there are none, the
             one of the drawn world and the generator's own.
         against: pictures to compare the whole set with.
@@ -59,7 +61,7 @@ class Question:
     path: Path
     prompt: str = ""
     clip: str = ""
-    judge: str = NONE
+    judge: str = ""
     classifiers: tuple[str, ...] = ()
     against: Path | None = None
     distractors: Path | None = None
@@ -251,7 +253,8 @@ def _settled(question: Question, subject: Subject) -> Question:
         own = f"{grown.settings.generator}-classifier" if grown else ""
         known = {row.name for row in catalogue() if row.here} if own else set()
         classifiers = (DEFAULT_CLASSIFIER, *([own] if own in known else ()))
-    return replace(question, clip=clip, classifiers=tuple(dict.fromkeys(classifiers)))
+    judge = question.judge or (DEFAULT_JUDGE if clip == DEFAULT_CLIP else NONE)
+    return replace(question, clip=clip, judge=judge, classifiers=tuple(dict.fromkeys(classifiers)))
 
 
 def _wanted(question: Question, subject: Subject) -> dict[str, tuple[Role, str]]:

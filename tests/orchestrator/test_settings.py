@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from orchestrator import begin
 from orchestrator.cli import app
-from orchestrator.settings import RunSettings
+from orchestrator.settings import RunSettings, own_discriminator
 from protocol.errors import BadRequestError, ConfigError
 
 prompts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60).filter(
@@ -20,9 +20,16 @@ prompts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, ma
 
 
 @hypothesis.settings(deadline=None)  # the first imports the command line
-@given(prompts, st.integers(0, 2**31), st.integers(1, 500), st.floats(0.1, 2), st.booleans())
-def test_the_recorded_command_gives_the_same_settings(
-    prompt: str, seed: int, population: int, psi: float, plain: bool
+@given(
+    prompts,
+    st.integers(0, 2**31),
+    st.integers(1, 500),
+    st.floats(0.1, 2),
+    st.booleans(),
+    st.sampled_from(["mini-car-discriminator", "mini-church-discriminator", "none"]),
+)
+def test_the_recorded_command_gives_the_same_settings(  # what is drawn
+    prompt: str, seed: int, population: int, psi: float, plain: bool, discriminator: str
 ) -> None:
     settings = RunSettings(
         prompt,
@@ -31,7 +38,8 @@ def test_the_recorded_command_gives_the_same_settings(
         truncation_psi=psi,
         algorithm="ga" if plain else "sep-cma-es",
         parameters={} if plain else {"sigma0": "0.2"},
-        generator="mini-car" if plain else "/models/mine.safetensors",
+        generator="mini-church" if plain else "/models/mine.safetensors",
+        discriminator=discriminator,
         space="" if plain else "w",
     )
     found: list[RunSettings] = []
@@ -48,6 +56,20 @@ def test_the_recorded_command_gives_the_same_settings(
         outcome = CliRunner().invoke(app, shlex.split(settings.command())[1:])
     assert isinstance(outcome.exception, Caught), outcome.output
     assert found == [settings]
+
+
+@pytest.mark.parametrize(
+    ("generator", "discriminator"),
+    [
+        ("mini-car", "mini-car-discriminator"),
+        ("mini-car,noise=none", "mini-car-discriminator"),
+        ("mini-church", "none"),
+        ("/models/mine.safetensors", "none"),
+        ("tcp://127.0.0.1:5555", "none"),
+    ],
+)
+def test_a_generator_brings_its_own_discriminator(generator: str, discriminator: str) -> None:
+    assert own_discriminator(generator) == discriminator
 
 
 def test_prompts_and_endpoints_are_checked() -> None:
