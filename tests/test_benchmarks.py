@@ -21,12 +21,13 @@ ROOT = Path(__file__).parents[1]
     ],
     ids=lambda arguments: arguments[0],
 )
+@pytest.mark.timeout(660)
 @pytest.mark.usefixtures("runtime_folder")
 def test_a_benchmark_prints_its_table(arguments: list[str], tmp_path: Path) -> None:
     sheet = ["--sheet", str(tmp_path / "sheet.png")] if arguments[0] == "search" else []
     command = [sys.executable, "-m", f"benchmarks.{arguments[0]}", *arguments[1:], *sheet]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "━" in done.stdout
