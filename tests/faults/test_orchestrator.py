@@ -100,6 +100,6 @@ def test_killed(ground: Ground, stopped: bool) -> None:
     process.kill()
     process.communicate()
     words = [sys.executable, "-m", "orchestrator", "resume", str(folder), "--ui", "quiet"]
-    assert subprocess.run(words, timeout=90, check=False).returncode == 0
+    assert subprocess.run(words, timeout=240, check=False).returncode == 0
     whole = grow(ground.settings(generations=60), patience=QUICK)
     assert digest(folder) == digest(whole)

@@ -112,7 +112,7 @@ def killed_again_and_again(settings: RunSettings, rng: random.Random, most: int)
             return kills
         words = [sys.executable, "-m", "orchestrator", "resume", str(folder), "--ui", "quiet"]
         process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     return most
 

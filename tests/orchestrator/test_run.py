@@ -50,7 +50,7 @@ def start(runtime_folder: Path, tmp_path: Path, tiny_models: Models) -> Iterator
         process.communicate()
 
 
-def finish(process: "subprocess.Popen[str]", timeout_s: float = 60) -> tuple[int, str, str]:
+def finish(process: "subprocess.Popen[str]", timeout_s: float = 240) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=timeout_s)
     assert "Traceback" not in err
     return process.returncode, out, err
@@ -256,7 +256,7 @@ def test_a_service_that_cannot_be_started_again_ends_the_run(
     grown = max(int(str(event["generation"])) for event in events(folder))
     mine.write_bytes(weights)
     words = [sys.executable, "-m", "orchestrator", "resume", str(folder), "-g", str(grown + 1)]
-    assert subprocess.run([*words, "--ui", "quiet"], timeout=90, check=False).returncode == 0
+    assert subprocess.run([*words, "--ui", "quiet"], timeout=240, check=False).returncode == 0
 
 
 def test_a_killed_orchestrator_takes_its_services_along(start: Start, runtime_folder: Path) -> None:
@@ -265,7 +265,7 @@ def test_a_killed_orchestrator_takes_its_services_along(start: Start, runtime_fo
     children = psutil.Process(process.pid).children()
     assert len(children) == 3
     process.kill()
-    gone, alive = psutil.wait_procs(children, timeout=15)
+    gone, alive = psutil.wait_procs(children, timeout=60)
     assert len(gone) == 3
     assert alive == []
     until = time.monotonic() + 5

@@ -218,7 +218,7 @@ def test_models_that_cannot_be_had(
 def test_an_endpoint_in_use_is_not_stolen(launcher: LocalLauncher, tiny_models: Models) -> None:
     (local,) = start(launcher, tiny_models, "generator")
     command = [sys.executable, "-P", "-m", "services", "generator", "--bind", local.endpoint]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert second.returncode == ConfigError.exit_code
     assert "something listens at" in second.stderr
     with Client("test") as client:

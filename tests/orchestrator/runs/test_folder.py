@@ -41,7 +41,7 @@ def test_processes_at_once_get_different_numbers(tmp_path: Path) -> None:
         assert racer.stdin is not None
         racer.stdin.write("\n")
         racer.stdin.flush()
-    assert [racer.communicate(timeout=60) and racer.returncode for racer in racers] == [0] * 4
+    assert [racer.communicate(timeout=240) and racer.returncode for racer in racers] == [0] * 4
     names = [path.name for path in tmp_path.iterdir() if path.name != "latest"]
     assert len({name.split("-")[0] for name in names}) == len(names) == 100
     assert all(re.fullmatch(r"\d{4}-[abcd]-\d+", name) for name in names)

@@ -21,7 +21,7 @@ def shut_in(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", start + script],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
