@@ -63,6 +63,8 @@ log = logging.getLogger("service")
 POLL_MS = 100
 DRAIN_S = 30.0
 BYE_LINGER_MS = 500
+BYE_GRACE_S = 1.0
+"""A client with ZMQ_IMMEDIATE forgets what it has not read when the connection ends."""
 
 
 class Server:
@@ -106,10 +108,12 @@ class Server:
         self._malformed = 0
         self._draining: str | None = None
         self._drain_until = 0.0
+        self._answers_last = False
 
     def drain(self, reason: str, within_s: float = DRAIN_S) -> None:
         """Finish what is queued, take nothing new, then leave. Safe in a signal handler."""
         if self._draining is None:
+            self._answers_last = self.batcher.rows > 0 or not self.batcher.idle
             self._draining = reason
             self._drain_until = time.monotonic() + within_s
 
@@ -149,6 +153,8 @@ class Server:
 
     def _leave(self) -> None:
         self.peers.leave(self._draining or "stopped")
+        if self._answers_last:
+            time.sleep(BYE_GRACE_S)
         self.batcher.close()
         self._intake.puller.close()
         self.shelf.close()
