@@ -2,35 +2,39 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from orchestrator.course import refuse_other_models
-from orchestrator.evaluation.setup import set_up
-from orchestrator.fleet.assemble import Finder, assemble
-from orchestrator.fleet.launcher import LocalLauncher
+from orchestrator.again import evaluate_again
 from orchestrator.gallery import Gallery
 from orchestrator.keeping import recipe
 from orchestrator.run import plan_of
 from orchestrator.runs import RunFolder
 from orchestrator.runs.history import History, check_versions
-from orchestrator.runs.journal import NAME, Journal
-from orchestrator.settings import read_settings
-from protocol.client import Client
+from orchestrator.runs.journal import NAME, Conditions, Journal, Lineage
+from orchestrator.search import Genomes
+from orchestrator.settings import RunSettings, read_settings
 from protocol.errors import BadRequestError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Population:
     """The survivors of a run.
 
     Attributes:
         folder: of the run.
+        settings: of the run.
+        lineage: where the run comes from, if it is a fork.
         history: the search, repeated.
-        scores: similarity of each survivor, best first, as its grids show them.
+        conditions: under what the survivors were scored.
+        genomes: (n, size) float32, best first by the search's own similarity, as grids show them.
+        scores: similarity of each.
     """
 
     folder: RunFolder
+    settings: RunSettings
+    lineage: Lineage | None
     history: History
+    conditions: Conditions
+    genomes: Genomes
     scores: list[float]
 
 
@@ -43,7 +47,7 @@ def last_population(path: Path) -> Population:
     folder = RunFolder.open(path)
     with Journal.open(folder.path / NAME) as journal:
         check_versions(journal.about)
-        settings = read_settings(journal.about.settings)
+        settings, lineage = read_settings(journal.about.settings), journal.about.lineage
         if settings.caption:
             raise BadRequestError(
                 f"{folder.path} wrote captions, and pick is for pictures: those of its last "
@@ -51,10 +55,12 @@ def last_population(path: Path) -> Population:
             )
         history = History(plan_of(settings))
         history.repeat(journal.steps())
-    if not history.scored:
+    if not history.scored or history.conditions is None:
         raise BadRequestError(f"{folder.path} has grown nothing yet, so there is nothing to pick")
     scores = [history.score(genome).similarity for genome in history.survivors]
-    return Population(folder, history, sorted(scores, reverse=True))
+    order = sorted(range(len(scores)), key=lambda row: -scores[row])
+    genomes, ranked = history.survivors[order], [scores[row] for row in order]
+    return Population(folder, settings, lineage, history, history.conditions, genomes, ranked)
 
 
 def pick(population: Population, rank: int) -> Path:
@@ -64,26 +70,14 @@ def pick(population: Population, rank: int) -> Path:
         BadRequestError: there is no such rank.
         GlasshouseError: its models cannot be started, or are others than those that grew it.
     """
-    folder, history = population.folder, population.history
     if not 1 <= rank <= len(population.scores):
         raise BadRequestError(
             f"the population has pictures 1 to {len(population.scores)}, but not {rank}"
         )
-    order = sorted(
-        range(len(population.scores)),
-        key=lambda row: -history.score(history.survivors[row]).similarity,
-    )
-    genome = history.survivors[order[rank - 1]][None]
-    with Journal.open(folder.path / NAME) as journal:
-        settings, lineage = read_settings(journal.about.settings), journal.about.lineage
-    with TemporaryDirectory() as logs, LocalLauncher(Path(logs)) as launcher, Client() as client:
-        roles = Finder(launcher, client, settings).find_all()
-        setup = set_up(client, assemble(roles, lambda: None), settings)
-        if history.conditions is not None:
-            refuse_other_models(history.conditions, setup.conditions)
-        evaluation = setup.evaluate(genome)
+    genomes, settings = population.genomes[rank - 1 : rank], population.settings
+    evaluation, conditions = evaluate_again(settings, population.conditions, genomes)
     gallery = Gallery()
-    gallery.add(genome, evaluation)
-    (individual,) = gallery.individuals(list(genome), history)
-    told = recipe(individual, settings, setup.conditions, lineage)
-    return folder.save_picture(f"picked-{rank:03d}", individual.image, told)
+    gallery.add(genomes, evaluation)
+    (individual,) = gallery.individuals(list(genomes), population.history)
+    told = recipe(individual, settings, conditions, population.lineage)
+    return population.folder.save_picture(f"picked-{rank:03d}", individual.image, told)

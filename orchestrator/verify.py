@@ -3,20 +3,15 @@
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from orchestrator.course import refuse_other_models
-from orchestrator.evaluation.setup import set_up
-from orchestrator.fleet.assemble import Finder, assemble
-from orchestrator.fleet.launcher import LocalLauncher
+from orchestrator.again import evaluate_again
 from orchestrator.run import plan_of
 from orchestrator.runs import RunFolder
 from orchestrator.runs.history import History, check_versions
 from orchestrator.runs.journal import NAME, Journal, Step
 from orchestrator.settings import read_settings
-from protocol.client import Client
 from protocol.errors import ConfigError
 
 
@@ -71,11 +66,8 @@ def _evaluate(journal: Journal, last: Step, most: int) -> int:
     alike = (step for step in journal.steps() if step.conditions.same(last.conditions))
     chosen = list(islice(((step, row) for step in alike for row in range(len(step.genomes))), most))
     settings = read_settings(journal.about.settings)
-    with TemporaryDirectory() as logs, LocalLauncher(Path(logs)) as launcher, Client() as client:
-        roles = Finder(launcher, client, settings).find_all()
-        setup = set_up(client, assemble(roles, lambda: None), settings)
-        refuse_other_models(last.conditions, setup.conditions)
-        evaluation = setup.evaluate(np.stack([step.genomes[row] for step, row in chosen]))
+    genomes = np.stack([step.genomes[row] for step, row in chosen])
+    evaluation, _ = evaluate_again(settings, last.conditions, genomes)
     for place, (step, row) in enumerate(chosen):
         found, recorded = evaluation.similarity[place], step.similarity[row]
         if found != recorded:

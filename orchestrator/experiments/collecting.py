@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
+    from orchestrator.evaluation.evaluator import Float32
     from orchestrator.runs.journal import Step
 
 MOST_SIDE: Final = 256
@@ -51,7 +52,11 @@ def collect(folder: Path, *, every_genome: bool, sheets: Collection[int]) -> Col
         raise StorageError(f"{folder} says that it is done, but its journal is empty; delete it")
     generations = list(_generations(steps, told))
     known = {key: row for step in steps for key, row in _rows(step)}
-    last = list(known.values()) if every_genome else [known[key] for key in _survivors(folder)]
+    last = (
+        list(known.values())
+        if every_genome
+        else [known[genome.tobytes()] for genome in last_genomes(folder)]
+    )
     last.sort(key=lambda row: -row[0])
     offered = max(last, key=lambda row: row[0])
     if (folder / "best.png").is_file():
@@ -94,11 +99,16 @@ def _generations(
         yield step.generation, evaluations, before + clock, best, mean, diversity
 
 
-def _survivors(folder: Path) -> list[bytes]:
-    """The genomes of the last population, by their bytes."""
+def last_genomes(folder: Path) -> Float32:
+    """(n, size) float32, the last population of the run in `folder`, as it was saved.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
     path = max((folder / "populations").glob("*.npz"), default=folder / "populations")
     with storing("read a population", path), np.load(path) as population:
-        return [genome.tobytes() for genome in population["genomes"].astype(np.float32)]
+        genomes: Float32 = population["genomes"].astype(np.float32)
+        return genomes
 
 
 def _caption(folder: Path) -> str | None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from PIL import Image
 
 from orchestrator.evaluation.captioner import read_picture
 from orchestrator.evaluation.setup import set_up
+from orchestrator.experiments.collecting import last_genomes
 from orchestrator.experiments.growing import CELLS, finished
 from orchestrator.experiments.leaking import leakage
 from orchestrator.experiments.results import NAME, Results
@@ -24,7 +24,7 @@ from orchestrator.fleet.ensemble import Ensemble
 from orchestrator.measuring.asking import classify, embed_pictures, embed_texts
 from orchestrator.measuring.claims import asked_for
 from orchestrator.measuring.judges import judges
-from orchestrator.runs.storage import storing
+from orchestrator.runs.pictures import read_pixels
 from orchestrator.settings import read_settings
 
 if TYPE_CHECKING:
@@ -59,21 +59,6 @@ class Grown:
     unit: Unit
     settings: RunSettings
     folder: Path
-
-    @property
-    def best(self) -> Images:
-        """(h, w, 3) uint8, what it offers."""
-        path = self.folder / "best.png"
-        with storing("read a picture", path), Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-
-    @property
-    def genomes(self) -> Float32:
-        """(n, size) float32, its last population."""
-        path = max((self.folder / "populations").glob("*.npz"))
-        with storing("read a population", path), np.load(path) as population:
-            genomes: Float32 = population["genomes"].astype(np.float32)
-            return genomes
 
 
 def judge(folder: Path) -> None:
@@ -157,17 +142,19 @@ class _Bench:
             wanted, grown = embed_pictures(clip, pictures), [one.unit.text for one in cells]
             return embed_texts(clip, grown) @ wanted.T
         wanted = embed_texts(clip, self.targets)
-        return embed_pictures(clip, [one.best for one in cells]) @ wanted.T
+        return (
+            embed_pictures(clip, [read_pixels(one.folder / "best.png") for one in cells]) @ wanted.T
+        )
 
     def _pictures(self, one: Grown) -> list[Images]:
         """The best, and the last population if that is to be read too."""
         if not self.document.populations:
-            return [one.best]
+            return [read_pixels(one.folder / "best.png")]
         settings = one.settings
         clip = self.services[settings.clip]
         ensemble = Ensemble(self.services[settings.generator], clip)
-        drawn = set_up(clip.client, ensemble, settings).evaluate(one.genomes).images
-        return [one.best, *drawn]
+        drawn = set_up(clip.client, ensemble, settings).evaluate(last_genomes(one.folder)).images
+        return [read_pixels(one.folder / "best.png"), *drawn]
 
 
 def _readings(reading: Reading, prompt: str) -> Iterator[tuple[int, str, str, float | None]]:

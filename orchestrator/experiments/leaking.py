@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image, ImageFilter
 
-from orchestrator.runs.pictures import read_recipe
-from orchestrator.runs.storage import storing
+from orchestrator.runs.pictures import read_pixels, read_recipe
 from protocol.errors import BadRequestError
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def leakage(runs: Sequence[Path], thing: str) -> list[dict[str, float]]:
     genomes = np.array([recipe["genome"] for recipe in recipes], np.float32)
     drawn, masks = _drawings(genomes, thing)
     return [
-        _shares(_picture(run / "best.png"), picture, mask)
+        _shares(read_pixels(run / "best.png"), picture, mask)
         for run, picture, mask in zip(runs, drawn, masks, strict=True)
     ]
 
@@ -108,8 +107,3 @@ def _drawings(
             raise BadRequestError(
                 f"the scenes of {thing} could not be drawn again: {' '.join(last)}"
             ) from error
-
-
-def _picture(path: Path) -> npt.NDArray[np.uint8]:
-    with storing("read a picture", path), Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))

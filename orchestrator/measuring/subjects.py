@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from orchestrator.evaluation.captioner import read_picture
@@ -12,9 +11,9 @@ from orchestrator.evaluation.evaluator import Float32, Images
 from orchestrator.fleet.replicas import Replicas
 from orchestrator.measuring.asking import draw
 from orchestrator.picking import last_population
-from orchestrator.runs.journal import NAME, Conditions, Journal
+from orchestrator.runs.journal import Conditions
 from orchestrator.runs.storage import storing
-from orchestrator.settings import RunSettings, read_settings
+from orchestrator.settings import RunSettings
 from protocol.errors import BadRequestError, WeightsError
 
 
@@ -91,12 +90,6 @@ def _files(path: Path) -> list[Path]:
 
 
 def _run(path: Path) -> Subject:
-    population = last_population(path)
-    with Journal.open(population.folder.path / NAME) as journal:
-        settings = read_settings(journal.about.settings)
-    history = population.history
-    if settings.caption or history.conditions is None:
-        raise BadRequestError(f"{path} grew captions and no pictures; look at them: captions.txt")
-    genomes = history.survivors
-    order = np.argsort([-history.score(genome).similarity for genome in genomes], kind="stable")
-    return Subject(path, settings.prompt, (), Grown(settings, history.conditions, genomes[order]))
+    found = last_population(path)
+    grown = Grown(found.settings, found.conditions, found.genomes)
+    return Subject(path, found.settings.prompt, (), grown)

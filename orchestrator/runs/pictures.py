@@ -144,6 +144,16 @@ def png(image: Pixels, recipe: Mapping[str, Any]) -> bytes:
     return file.getvalue()
 
 
+def read_pixels(path: Path) -> Pixels:
+    """A saved picture, (height, width, 3) uint8.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    with storing("read a picture", path), Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def read_recipe(path: Path | str) -> dict[str, Any]:
     """What a picture saved by a run says about how it was made.
 
