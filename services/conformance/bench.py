@@ -34,6 +34,8 @@ from protocol.messages import (
     Message,
     Method,
     Pictures,
+    Ping,
+    Pong,
     Reply,
     Request,
     Role,
@@ -266,9 +268,32 @@ class Bench:
             raise Violation(f"REPLY says digest {reply.digest}, WELCOME said otherwise")
         return reply
 
-    def settle(self, seconds: float) -> None:
-        """Give the service time for what it does on its own."""
-        time.sleep(seconds)
+    def answered(self, peer: Peer, wanted: set[bytes]) -> list[bytes]:
+        """Ids of the replies that come until those to all wanted requests have.
+
+        A service keeps the order of what it says to a peer: when a PONG says that it holds nothing
+        more of this peer, all its answers have come.
+
+        Raises:
+            Violation: it holds nothing more, or nothing comes in time.
+        """
+        found: list[bytes] = []
+        until = time.monotonic() + self.timeout_s
+        while not wanted <= set(found):
+            peer.send(Ping(nonce=1))
+            while isinstance(message := peer.receive_any(), Reply):
+                found.append(message.id)
+                until = time.monotonic() + self.timeout_s
+            if not isinstance(message, Pong):
+                raise Violation(f"wanted REPLY or PONG, got {message!r:.300}")
+            missing = wanted - set(found)
+            if missing and (not message.held or time.monotonic() > until):
+                raise Violation(
+                    f"{len(missing)} requests that nobody cancelled were not answered, and "
+                    f"{message.held} are held"
+                )
+            time.sleep(0.02)
+        return found
 
 
 def looking(role: Role, images: TensorRef) -> Method:

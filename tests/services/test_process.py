@@ -121,7 +121,7 @@ def test_the_three_roles_from_genome_to_score(launcher: LocalLauncher, tiny_mode
 
 
 def check_conformance(endpoint: str) -> None:
-    with Bench(endpoint, 30.0) as bench:
+    with Bench(endpoint, 120.0) as bench:
         bench.find_role()
         assert {name: violated for name, violated in run(bench) if violated} == {}
 
