@@ -52,9 +52,11 @@ class Drawing(Role):
         return Rows(call.clip_size, read(call.genomes))
 
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
-        """The same pictures every time."""
+        """The same pictures every time, written anew where the runtime wants them."""
         del options, values
-        return (self._pictures,)
+        pictures = self.room(self._pictures.shape, np.uint8)
+        np.copyto(pictures, self._pictures)
+        return (pictures,)
 
     def result(self, options: Options, outputs: tuple[Array, ...], writer: TensorWriter) -> Result:
         """Pictures, and CLIP's view if there is one."""

@@ -34,8 +34,11 @@ def layout(height: int, width: int, size: int, resizing: Resizing) -> tuple[Side
     return inner, (round((inner[0] - size) / 2), round((inner[1] - size) / 2))
 
 
-def clip_view(images: Array, size: int, resizing: Resizing) -> Array:
-    """(n, height, width, 3) uint8 -> (n, size, size, 3) uint8, pixel for pixel as open_clip's."""
+def clip_view(images: Array, size: int, resizing: Resizing, out: Array | None = None) -> Array:
+    """(n, height, width, 3) uint8 -> (n, size, size, 3) uint8, pixel for pixel as open_clip's.
+
+    Written to `out` if it is given.
+    """
     (height, width), (top, left) = layout(images.shape[1], images.shape[2], size, resizing)
     resample = FILTERS[filter_of(resizing)]
     views = [
@@ -44,4 +47,4 @@ def clip_view(images: Array, size: int, resizing: Resizing) -> Array:
         ]
         for image in images
     ]
-    return np.stack(views)
+    return np.stack(views, out=out)

@@ -128,10 +128,13 @@ class GeneratorRole(Role):
             return (self._backward(drawing, rows),)
         with torch.inference_mode():
             pictures = self._model.draw(drawing.space, rows, drawing.truncation_psi)
-            images = to_uint8(pictures).cpu().numpy()
+            height, width = pictures.shape[2:]
+            images = self.room((len(rows), height, width, 3), np.uint8)
+            torch.from_numpy(images).copy_(to_uint8(pictures))
         if not drawing.differs(pictures):
             return (images,)
-        return images, clip_view(images, drawing.clip_size, drawing.resizing)
+        views = self.room((len(rows), drawing.clip_size, drawing.clip_size, 3), np.uint8)
+        return images, clip_view(images, drawing.clip_size, drawing.resizing, views)
 
     def result(self, options: Options, outputs: tuple[Array, ...], writer: TensorWriter) -> Result:
         """The pictures; `clip_images` is left out where it would be the same."""
@@ -187,7 +190,7 @@ def generator_info(model: GeneratorModel) -> GeneratorInfo:
 
 def to_uint8(pictures: Tensor) -> Tensor:
     """(n, 3, h, w) float in [-1, 1] -> (n, h, w, 3) uint8, `round((x + 1) * 127.5)`."""
-    return to_levels(pictures).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    return to_levels(pictures).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def to_levels(pictures: Tensor) -> Tensor:

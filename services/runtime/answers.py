@@ -32,10 +32,7 @@ class _Known:
 
     outputs: dict[int, tuple[Array, ...]]
     compute_s: float
-
-    @property
-    def nbytes(self) -> int:
-        return sum(array.nbytes for part in self.outputs.values() for array in part)
+    nbytes: int
 
 
 class Answers:
@@ -84,13 +81,12 @@ class Answers:
         return False
 
     def ended(self, work: Work, *, well: bool) -> list[Work]:
-        """Those that waited for it; with its outputs, which are remembered, if it ended well."""
+        """Those that waited for it; with its outputs if it ended well."""
         if self._leads.get(work.key) is not work:
             return []
         del self._leads[work.key]
         waited = [one for one in self._followers.pop(work.key, ()) if not one.cancelled]
         if well:
-            self._remember(work)
             for one in waited:
                 one.outputs, one.compute_s = work.outputs, work.compute_s
         return waited
@@ -122,10 +118,18 @@ class Answers:
             if one.peer == peer and not one.cancelled
         }
 
-    def _remember(self, work: Work) -> None:
-        known = _Known(work.outputs, work.compute_s)
-        if known.nbytes > self._most_bytes:
+    def remember(self, work: Work) -> None:
+        """Keep a copy of what was answered: the outputs themselves may lie in slots.
+
+        Best after the answer, which needs not wait for the copying.
+        """
+        nbytes = sum(array.nbytes for part in work.outputs.values() for array in part)
+        if not work.key or work.key in self._known or nbytes > self._most_bytes:
             return
+        outputs = {
+            start: tuple(array.copy() for array in part) for start, part in work.outputs.items()
+        }
+        known = _Known(outputs, work.compute_s, nbytes)
         self._known[work.key] = known
         self._bytes += known.nbytes
         while self._bytes > self._most_bytes:

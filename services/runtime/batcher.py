@@ -14,7 +14,7 @@ from collections.abc import Callable
 from protocol.errors import BusyError, GlasshouseError, ModelFailedError, SlotLostError
 from services.runtime.answers import Answers, remembered_bytes
 from services.runtime.progress import Progress
-from services.runtime.role import Role
+from services.runtime.role import Role, Room
 from services.runtime.scheduler import Part, Scheduler, Work
 from services.runtime.worker import Outcome, Worker, out_of_memory
 
@@ -28,6 +28,7 @@ class Batcher:
         role: the model.
         answered: takes a request all of whose rows are computed.
         refused: takes a request that is given up, and why.
+        room: memory from which others may read the model's outputs.
     """
 
     def __init__(
@@ -35,10 +36,11 @@ class Batcher:
         role: Role,
         answered: Callable[[Work], None],
         refused: Callable[[Work, GlasshouseError], None],
+        room: Room,
     ) -> None:
         self._model = role.info.model
         self._scheduler = Scheduler(role.info.queue_rows, role.info.batch_rows)
-        self._worker = Worker(role)
+        self._worker = Worker(role, room)
         self._answered = answered
         self._refused = refused
         self.answers = Answers(role.info.digest, remembered_bytes())
@@ -137,9 +139,13 @@ class Batcher:
         if not work.intact:
             self._give_up(work, _lost_slot())
             return
-        for one in (work, *self.answers.ended(work, well=True)):
+        answered = (work, *self.answers.ended(work, well=True))
+        for one in answered:
             self.progress.rows += one.size
             self._answered(one)
+        self.answers.remember(work)
+        for one in answered:
+            one.outputs = {}  # whoever still holds the request holds no slot by it
 
     def _failed(self, outcome: Outcome, error: Exception) -> None:
         for part in outcome.parts:

@@ -1,19 +1,24 @@
 """The pool of one service: slots that it writes once and lends (`protocol/slots.py` reads them).
 
 Its slots are few, fixed and used again and again, because a fresh page costs twenty times a warm
-one. A slot is leased to a request with `put` and free again after `release` or its deadline. Room
-in the file is allocated before it is written, so a full or small `/dev/shm` never becomes a SIGBUS:
-what finds no room there lies in the service's own memory, and readers fetch it.
+one. A model writes into the `room` of a free slot, and `put` leases that slot to a request without
+a copy; what lies elsewhere is copied into one. A slot is free again when its lease has ended, by
+`release` or its deadline, and nobody here refers to its memory any more. Room in the file is
+allocated before it is written, so a full or small `/dev/shm` never becomes a SIGBUS: what finds no
+room there lies in the service's own memory, and readers fetch it.
 """
 
 import fcntl
 import mmap
 import os
 import secrets
+import weakref
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from protocol.errors import SlotLostError
 from protocol.slots import HEAD, MAGIC, PAGE, pool_path, remove, slot_table
@@ -33,7 +38,7 @@ class _Lease:
 
 
 class SlotPool:
-    """The pool of one producer; all calls from one thread.
+    """The pool of one producer; all calls but `room` from one thread.
 
     Args:
         name: 16 hex digits, the incarnation of the service.
@@ -50,9 +55,10 @@ class SlotPool:
         HEAD.pack_into(self._map, 0, MAGIC, self.pool.token, slots, 0, self._slot_bytes)
         self._table = slot_table(self._map, slots)
         self._table[:, 0] = 1
-        self._bytes = np.frombuffer(self._map, np.uint8)
-        self._own: dict[int, Array] = {}
+        self._own: dict[int, bytearray] = {}
         self._free = list(range(slots))[::-1]
+        self._places: dict[int, tuple[int, bool]] = {}  # of an address: slot, whether in the file
+        self._leased: set[int] = set()
         self._leases: dict[Holder, list[_Lease]] = {}
 
     @property
@@ -60,18 +66,45 @@ class SlotPool:
         """Slots in use."""
         return sum(len(leases) for leases in self._leases.values())
 
-    def put(self, array: Array, holder: Holder, until: float) -> Slot | None:
-        """Copy `array` (C order) into a free slot leased until then; None if that cannot be."""
-        if not self._free or array.nbytes > self._slot_bytes:
+    def room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array | None:
+        """Memory of a free slot, from any thread; None if there is none, or it is too small.
+
+        The slot is free again when the last view of the memory is gone.
+        """
+        size = prod(shape) * np.dtype(dtype).itemsize
+        if size > self._slot_bytes:
             return None
-        number = self._free.pop()  # the one used last, which is warm
-        shared = self._allocate(number, array.nbytes)
-        memory = self._shared(number) if shared else self._private(number)
-        room = memory[: array.nbytes].view(array.dtype).reshape(array.shape)
-        np.copyto(room, array)
+        try:
+            number = self._free.pop()  # the one used last, which is warm
+        except IndexError:
+            return None
+        shared = self._allocate(number, size)
+        memory, start = (
+            (self._map, PAGE + number * self._slot_bytes) if shared else (self._private(number), 0)
+        )
+        flat = np.frombuffer(memory, np.uint8, size, start)  # the base of all views of it
+        weakref.finalize(flat, self._free.append, number).atexit = False
+        self._places[flat.ctypes.data] = number, shared
+        return flat.view(dtype).reshape(shape)
+
+    def put(self, array: Array, holder: Holder, until: float) -> Slot | None:
+        """Lease the slot that holds `array` (C order) until then; None if that cannot be.
+
+        An array that is in no slot of this pool, or in one that is leased, is copied into a free
+        one.
+        """
+        number, shared = self._places.get(array.ctypes.data, (-1, False))
+        if number < 0 or number in self._leased:
+            room = self.room(array.shape, array.dtype)
+            if room is None:
+                return None
+            np.copyto(room, array)
+            array = room
+            number, shared = self._places[room.ctypes.data]
         count = int(self._table[number, 0])
         ref = Slot(array.dtype.name, array.shape, self.pool.name, number, count, shared)  # type: ignore[arg-type] # the writer checked the dtype
-        self._leases.setdefault(holder, []).append(_Lease(ref, room, until))
+        self._leased.add(number)
+        self._leases.setdefault(holder, []).append(_Lease(ref, array, until))
         return ref
 
     def read(self, ref: Slot) -> Array:
@@ -93,7 +126,7 @@ class SlotPool:
         """End the leases of one request."""
         for lease in self._leases.pop(holder, ()):
             self._table[lease.ref.slot, 0] += 1
-            self._free.append(lease.ref.slot)
+            self._leased.discard(lease.ref.slot)
 
     def release_peer(self, peer: bytes) -> None:
         """End the leases of all requests of one peer."""
@@ -112,13 +145,9 @@ class SlotPool:
             remove(self.pool.name)
             os.close(self._fd)
 
-    def _shared(self, number: int) -> Array:
-        start = PAGE + number * self._slot_bytes
-        return self._bytes[start : start + self._slot_bytes]
-
-    def _private(self, number: int) -> Array:
+    def _private(self, number: int) -> bytearray:
         if number not in self._own:
-            self._own[number] = np.empty(self._slot_bytes, np.uint8)
+            self._own[number] = bytearray(self._slot_bytes)
         return self._own[number]
 
     def _allocate(self, number: int, size: int) -> bool:

@@ -8,6 +8,10 @@ a batch is the scheduler's business, and a row's answer must not depend on it.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from protocol.messages import Method, Result, ServiceInfo
 from protocol.tensors import Array, TensorRef, TensorWriter
@@ -29,10 +33,23 @@ class Rows:
     values: Array
 
 
+class Room(Protocol):
+    """Gives memory for an output."""
+
+    def __call__(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """An array of that shape, C order, with whatever was in the memory before."""
+
+
 class Role(ABC):
-    """One model behind one service."""
+    """One model behind one service.
+
+    Attributes:
+        room: where `compute` may write its outputs. What lies there need not be copied before other
+            processes read it; an array of any other origin will do as well.
+    """
 
     info: ServiceInfo
+    room: Room = staticmethod(np.empty)
 
     @property
     def slot_bytes(self) -> int:

@@ -1,5 +1,8 @@
 """The pool of one service, or nothing where its answers are too small for one."""
 
+import numpy as np
+import numpy.typing as npt
+
 from protocol.errors import SlotLostError
 from protocol.tensors import Array, Pool, Slot, TensorWriter
 from services.runtime.pool import LEASE_S, SlotPool, SlotWriter
@@ -21,6 +24,11 @@ class Shelf:
     def pool(self) -> Pool | None:
         """As WELCOME announces it."""
         return self.slots.pool if self.slots else None
+
+    def room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """Memory for an output, in a slot if one is free; from any thread."""
+        room = self.slots.room(shape, dtype) if self.slots else None
+        return np.empty(shape, dtype) if room is None else room
 
     def writer(self, work: Work, now: float) -> TensorWriter:
         """For the tensors of an answer; into slots if the request allows that."""

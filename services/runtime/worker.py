@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from protocol.tensors import Array
-from services.runtime.role import Role
+from services.runtime.role import Role, Room
 from services.runtime.scheduler import Part
 
 log = logging.getLogger("service")
@@ -35,12 +35,17 @@ class Outcome:
 class Worker:
     """Runs a role's `compute` in a thread of its own.
 
+    Args:
+        role: the model.
+        room: memory from which others may read its outputs.
+
     Attributes:
         wake: readable when an outcome waits; register it with the poller.
     """
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role, room: Room) -> None:
         self._role = role
+        self._room = room
         self._rows = role.info.batch_rows
         self._batches: queue.SimpleQueue[list[Part] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
@@ -95,6 +100,9 @@ class Worker:
         error: Exception | None = None
         rows = sum(part.size for part in parts)
         try:
+            # What waits for further batches must not keep the slots from others.
+            lent = all(part.work.slots and part.size == part.work.size for part in parts)
+            self._role.room = self._room if lent else np.empty
             values = joined([part.work.rows.values[part.start : part.stop] for part in parts])
             full = self._role.compute(parts[0].work.rows.options, pad(values, self._rows))
             outputs = tuple(output[:rows] for output in full)

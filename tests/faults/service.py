@@ -151,6 +151,7 @@ class Faulty(Role):
             except FileNotFoundError:
                 continue
             act()
+        self._role.room = self.room
         return self._role.compute(options, values)
 
     def result(self, options: Options, outputs: tuple[Array, ...], writer: TensorWriter) -> Result:

@@ -107,6 +107,64 @@ def test_leases_end_by_deadline_by_peer_and_by_request(pool: SlotPool) -> None:
     pool.close()
 
 
+def room(pool: SlotPool, value: int) -> Array:
+    """Pictures of one value, written where they can be lent."""
+    found = pool.room(pictures().shape, np.uint8)
+    assert found is not None
+    found[:] = value
+    return found
+
+
+def test_what_a_model_writes_into_a_room_is_lent_without_a_copy(pool: SlotPool) -> None:
+    array = room(pool, 5)
+    view = SlotReader().view(put(pool, array[:3]))  # the last row filled the batch up
+    assert (view.array == 5).all()
+    array[:] = 6
+    assert (view.array == 6).all()
+    assert view.intact()
+    pool.close()
+
+
+def test_a_slot_is_not_used_again_while_somebody_here_refers_to_it(pool: SlotPool) -> None:
+    array = room(pool, 5)
+    ref = put(pool, array)
+    row = array[1:2].view()
+    del array
+    pool.release(HOLDER)
+    others = [room(pool, 7), room(pool, 8)]
+    assert pool.room((1,), np.uint8) is None
+    assert {put(pool, other, bytes([n])).slot for n, other in enumerate(others)} == {0, 1, 2} - {
+        ref.slot
+    }
+    assert (row == 5).all()
+    del row
+    assert put(pool, room(pool, 9)).slot == ref.slot
+    pool.close()
+
+
+def test_two_who_ask_for_the_same_have_a_slot_each(pool: SlotPool) -> None:
+    array, reader = room(pool, 5), SlotReader()
+    first, second = put(pool, array, b"1"), put(pool, array, b"2")
+    assert first.slot != second.slot
+    pool.release((b"peer", b"1"))
+    assert (reader.copy(second) == 5).all()
+    third = put(pool, array, b"3")
+    assert (third.slot, third.count) == (first.slot, first.count + 1)
+    assert (reader.copy(third) == 5).all()
+    pool.close()
+
+
+def test_a_room_that_finds_no_room_in_the_file_is_kept_by_the_owner(
+    pool: SlotPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    ref = put(pool, room(pool, 5))
+    assert not ref.shared
+    assert (pool.read(ref) == 5).all()
+    assert pool.room((30_000,), np.uint8) is None  # larger than a slot
+    pool.close()
+
+
 def full(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 

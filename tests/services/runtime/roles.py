@@ -52,7 +52,7 @@ class MeanRole(Role):
         return Rows("score", read(call.images))
 
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
-        self.gate.wait(20)
+        self.gate.wait(120)
         time.sleep(self.pause_s)
         self.shapes.append(values.shape)
         self.filled.append(set(np.unique(values).tolist()))
@@ -79,8 +79,8 @@ class DrawRole(Drawing):
         super().__init__(batch_rows, DRAWN)
 
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
-        colours = values.astype(np.uint8)[:, None, None, :]
-        full = np.broadcast_to(colours, (len(values), DRAWN, DRAWN, 3)).copy()
+        full = self.room((len(values), DRAWN, DRAWN, 3), np.uint8)
+        full[:] = values.astype(np.uint8)[:, None, None, :]
         return (full, full[:, ::2, ::2].copy()) if options else (full,)
 
 
@@ -94,7 +94,7 @@ class SeeRole(Seeing):
         self.shared: list[bool] = []
 
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
-        self.gate.wait(20)
+        self.gate.wait(120)
         self.shared.append(not values.flags.writeable)
         return (values.reshape(len(values), -1, 3).mean(1).astype(np.float32),)
 
@@ -104,7 +104,7 @@ def pictures(values: list[int]) -> Array:
     return np.repeat(np.array(values, np.uint8), SIDE * SIDE * 3).reshape(-1, SIDE, SIDE, 3)
 
 
-def ask(client: Client, service: Service, values: list[int], ttl_s: float = 20.0) -> Pending:
+def ask(client: Client, service: Service, values: list[int], ttl_s: float = 120.0) -> Pending:
     """Have pictures of these grey levels scored."""
     writer = TensorWriter()
     return client.submit(service, Score(images=writer.add(pictures(values))), writer.frames, ttl_s)

@@ -14,7 +14,7 @@ from services.runtime.role import Role, Rows
 from services.runtime.scheduler import Work
 from services.runtime.server import Server
 from tests.services.runtime.roles import POISON, MeanRole, ask, scores
-from tests.services.runtime.waiting import until
+from tests.services.runtime.waiting import PATIENT, held, until
 
 Serve = Callable[[Role], Server]
 
@@ -24,14 +24,13 @@ def test_a_retry_joins_what_is_computed_and_is_then_answered_from_memory(
 ) -> None:
     role = MeanRole(batch_rows=4)
     server = serve(role)
-    with Client("other") as other:
+    with Client("other", PATIENT) as other:
         mine, its = (c.connect(server.endpoint, "discriminator") for c in (client, other))
         role.gate.clear()
         first = ask(client, mine, [1, 2])
         until(client, lambda: not server.batcher.idle)
         second = ask(other, its, [1, 2])
-        until(other, lambda: len(server.batcher.held(next(iter(server.peers._names)))) > 0)
-        other.pump(0.2)
+        assert held(other, its) == 1
         role.gate.set()
         assert scores(client, first) == scores(other, second) == [1, 2]
         assert scores(client, ask(client, mine, [1, 2])) == [1, 2]
@@ -48,10 +47,10 @@ def test_who_joined_is_served_when_the_first_one_leaves(serve: Serve, client: Cl
     blocker = ask(client, service, [9])
     until(client, lambda: not server.batcher.idle)
     first, second, third = (ask(client, service, [1, 2]) for _ in range(3))
-    until(client, lambda: len(server.batcher.held(next(iter(server.peers._names)))) == 4)
+    assert held(client, service) == 4
     client.cancel(service, first)
     client.cancel(service, third)
-    until(client, lambda: len(server.batcher.held(next(iter(server.peers._names)))) == 2)
+    assert held(client, service) == 2
     role.gate.set()
     assert scores(client, blocker) == [9]
     assert scores(client, second) == [1, 2]
@@ -63,7 +62,7 @@ def test_errors_are_shared_and_not_remembered(serve: Serve, client: Client) -> N
     service = client.connect(server.endpoint, "discriminator")
     role.gate.clear()
     asked = [ask(client, service, [POISON]) for _ in range(2)]
-    until(client, lambda: len(server.batcher.held(next(iter(server.peers._names)))) == 2)
+    assert held(client, service) == 2
     role.gate.set()
     for pending in asked:
         with pytest.raises(ModelFailedError):
@@ -107,10 +106,12 @@ def test_memory_is_bounded_and_the_oldest_goes_first() -> None:
         one = work(key, 200 if key == b"large" else 40)
         assert not answers.join(one)
         answers.ended(one, well=True)
+        answers.remember(one)
     assert answers.recall(work(b"a"))
     one = work(b"c")
     answers.join(one)
     answers.ended(one, well=True)
+    answers.remember(one)
     assert [answers.recall(work(key)) for key in (b"a", b"b", b"c", b"large")] == [
         True,
         False,

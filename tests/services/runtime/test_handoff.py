@@ -16,10 +16,10 @@ from protocol.errors import SlotLostError
 from protocol.messages import EmbedImages, Generate, Pictures
 from protocol.session import Pending
 from protocol.tensors import Array, Frame, Slot, TensorWriter
-from services.runtime.role import Role
+from services.runtime.role import Options, Role
 from services.runtime.server import Server
 from tests.services.runtime.roles import DrawRole, SeeRole
-from tests.services.runtime.waiting import until
+from tests.services.runtime.waiting import PATIENT, until
 
 Serve = Callable[[Role], Server]
 pytestmark = pytest.mark.usefixtures("shm_folder")
@@ -67,6 +67,50 @@ def test_clip_reads_the_generators_slots(serve: Serve, client: Client, shm_folde
     check(evaluate(client, generator, clip))
     assert role.shared == [True, True, False]  # two whole batches, and 2 rows that were filled up
     until(client, lambda: leased(draws) == 0)
+
+
+class Noting(DrawRole):
+    """Notes how many slots are taken while it computes, and whether it wrote into one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lent: list[bool] = []
+
+    def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
+        outputs = super().compute(options, values)
+        self.lent.append(not outputs[0].flags.owndata)
+        return outputs
+
+
+def test_pictures_are_drawn_where_clip_reads_them(serve: Serve, client: Client) -> None:
+    role = Noting()
+    draws = serve(role)
+    generator = client.connect(draws.endpoint, "generator")
+    pending, result = draw(client, generator)
+    assert isinstance(result.images, Slot)
+    np.testing.assert_array_equal(pending.answer().tensor(result.images)[:, 3, 3], genomes(4))
+    assert role.lent == [True]
+
+
+def test_a_request_of_many_batches_keeps_no_slots_from_others(serve: Serve, client: Client) -> None:
+    role = Noting()
+    generator = client.connect(serve(role).endpoint, "generator")
+    _, result = draw(client, generator, rows=40)
+    assert role.lent == [False] * 10
+    assert isinstance(result.images, Frame)  # larger than a slot
+
+
+def test_what_is_remembered_stays_when_its_slot_is_used_again(serve: Serve, client: Client) -> None:
+    role = Noting()
+    draws = serve(role)
+    generator = client.connect(draws.endpoint, "generator")
+    for rows in (4, 3, 2, 4):
+        pending, result = draw(client, generator, rows)
+        found = pending.answer().tensor(result.images)
+        np.testing.assert_array_equal(found[:, 3, 3], genomes(rows))
+        client.release(generator, pending)
+        until(client, lambda: leased(draws) == 0)
+    assert len(role.lent) == 3  # the last one was known
 
 
 def test_pools_go_with_their_services(serve: Serve, client: Client, shm_folder: Path) -> None:
@@ -145,7 +189,7 @@ def test_more_leases_than_slots_go_as_frames(serve: Serve, client: Client) -> No
     generator = client.connect(draws.endpoint, "generator")
     kinds = {type(draw(client, generator)[1].images) for _ in range(12)}
     assert kinds == {Slot, Frame}
-    with Client("second") as second:
+    with Client("second", PATIENT) as second:
         other = second.connect(draws.endpoint, "generator")
         assert draw(second, other)[1].clip_images is not None
 
