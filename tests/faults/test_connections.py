@@ -6,7 +6,7 @@ of the run in which nothing happened, bit for bit.
 
 import pytest
 
-from tests.faults.harness import Ground, battlefield, ground
+from tests.faults.harness import PATIENT, Ground, battlefield, ground
 from tests.faults.proxy import Proxy, drop, duplicate, swallow, truncate
 
 __all__ = ["battlefield", "ground"]
@@ -45,7 +45,7 @@ def test_connections_that_are_slow_or_cut(ground: Ground, kind: str, role: str) 
             else:
                 proxy.cut_s = 0.7
 
-        assert ground.check(ground.settings(**{role: proxy.endpoint}), begin) == []
+        assert ground.check(ground.settings(**{role: proxy.endpoint}), begin, PATIENT) == []
 
 
 def test_a_connection_that_stays_cut_is_the_loss_of_the_service(ground: Ground) -> None:

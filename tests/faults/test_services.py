@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.fleet.launcher import ServiceSpec
 from protocol.errors import ServiceLostError
-from tests.faults.harness import QUICK, Ground, Ordering, battlefield, ground
+from tests.faults.harness import PATIENT, QUICK, Ground, Ordering, battlefield, ground
 from tests.orchestrator.ensemble import grow
 
 __all__ = ["battlefield", "ground"]
@@ -52,14 +52,15 @@ def test_its_replicas_do_its_work(ground: Ground, fault: str, role: str) -> None
 
 @pytest.mark.parametrize(("fault", "role"), cases(HARMLESS, {(f, "generator") for f in HARMLESS}))
 def test_nobody_notices(ground: Ground, fault: str, role: str) -> None:
-    assert ground.check(ground.settings(**{role: role}), lambda: ground.order(role, fault)) == []
+    settings = ground.settings(**{role: role})
+    assert ground.check(settings, lambda: ground.order(role, fault), PATIENT) == []
 
 
 @pytest.mark.parametrize(
     "role", ["clip", *(pytest.param(r, marks=pytest.mark.slow) for r in ROLES)]
 )
 def test_a_service_that_sleeps_for_a_while_is_waited_for(ground: Ground, role: str) -> None:
-    """SIGSTOP for longer than it takes to be called hung, and less than to be lost."""
+    """SIGSTOP for 5 s: longer than it takes to be called hung, and less than to be lost."""
 
     def stop() -> None:
         ground.order(role, "stop")
@@ -67,22 +68,23 @@ def test_a_service_that_sleeps_for_a_while_is_waited_for(ground: Ground, role: s
 
     def wake() -> None:
         mine = psutil.Process()
-        until = time.monotonic() + 20
+        until = time.monotonic() + 240
         while time.monotonic() < until:
             for child in mine.children():
                 if child.status() == psutil.STATUS_STOPPED:
-                    time.sleep((QUICK.quiet_s + QUICK.silence_s) / 2)
+                    time.sleep(5)
                     child.send_signal(signal.SIGCONT)
                     return
             time.sleep(0.02)
 
-    assert ground.check(ground.settings(**{role: role}), stop) == []
+    assert ground.check(ground.settings(**{role: role}), stop, PATIENT) == []
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_result_does_not_depend_on_how_many_computed_it(ground: Ground, role: str) -> None:
     with ground.serving(role, 3) as endpoints:
-        assert ground.check(ground.settings(**{role: ",".join(endpoints)})) == []
+        settings = ground.settings(**{role: ",".join(endpoints)})
+        assert ground.check(settings, patience=PATIENT) == []
 
 
 def test_rows_that_kill_every_service_end_the_run(ground: Ground) -> None:

@@ -16,4 +16,4 @@ def serving(server: Server) -> Iterator[str]:
         yield server.endpoint
     finally:
         server.drain("the test is over", within_s=1.0)
-        thread.join(30)
+        thread.join(120)

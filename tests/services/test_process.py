@@ -41,6 +41,7 @@ from protocol.session import Answer, Pending
 from protocol.tensors import Array, Slot, TensorWriter
 from services.conformance.bench import Bench
 from services.conformance.checks import run
+from tests.services.runtime.waiting import PATIENT
 from tests.tiny import RESOLUTION, Z_DIM
 
 Models = dict[str, Path]
@@ -86,7 +87,7 @@ def genomes(rows: int, seed: int = 0) -> Array:
 
 def test_the_three_roles_from_genome_to_score(launcher: LocalLauncher, tiny_models: Models) -> None:
     locals_ = start(launcher, tiny_models, *ROLES)
-    with Client("test") as client:
+    with Client("test", PATIENT) as client:
         generator, clip, discriminator = (connect(client, local) for local in locals_)
         assert isinstance(generator.info.about, GeneratorInfo)
         assert [space.name for space in generator.info.about.spaces] == ["z", "w"]
@@ -158,22 +159,22 @@ def check_batches_do_not_matter(client: Client, generator: Service) -> None:
 
 def test_sigterm_drains_and_says_bye(launcher: LocalLauncher, tiny_models: Models) -> None:
     (local,) = start(launcher, tiny_models, "generator")
-    with Client("test") as client:
+    with Client("test", PATIENT) as client:
         service = connect(client, local)
         writer = TensorWriter()
         call = Generate(space="z", genomes=writer.add(genomes(400)))
         pending = client.submit(service, call, writer.frames)
-        client.pump(0.1)
+        client.await_pong(service, 120.0)  # it has taken the request, which came before PING
         local.process.terminate()
         client.wait([pending])
         assert images_of(pending.answer()).shape[0] == 400
-        assert local.process.wait(10) == 0
+        assert local.process.wait(120) == 0
         assert not Path(local.endpoint.removeprefix("ipc://")).exists()
 
 
 def test_a_killed_service_ends_its_requests(launcher: LocalLauncher, tiny_models: Models) -> None:
     (local,) = start(launcher, tiny_models, "generator")
-    with Client("test") as client:
+    with Client("test", PATIENT) as client:
         service = connect(client, local)
         local.process.kill()
         with pytest.raises(ServiceLostError, match="killed by signal 9"):
@@ -221,7 +222,7 @@ def test_an_endpoint_in_use_is_not_stolen(launcher: LocalLauncher, tiny_models: 
     second = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert second.returncode == ConfigError.exit_code
     assert "something listens at" in second.stderr
-    with Client("test") as client:
+    with Client("test", PATIENT) as client:
         assert images_of(generate(client, connect(client, local), genomes(1))).shape[0] == 1
 
 
@@ -264,7 +265,7 @@ def orchestrate(tmp_path: Path, models: Models) -> "subprocess.Popen[bytes]":
 
 def orphans(pids: list[int]) -> list[int]:
     """Those that still live after a time that is enough for any of them."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while any(alive(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.02)
     return [pid for pid in pids if alive(pid)]
@@ -410,7 +411,7 @@ def test_services_that_share_no_memory_fetch_from_each_other(
     """As on other hosts; when the generator dies in mid-pull, only that request is lost."""
     locals_ = start_apart(launcher, tiny_models, shm_folder, monkeypatch)
     assert len({shared_memory_of(local.process.pid) for local in locals_}) == 3
-    with Client("test") as client:
+    with Client("test", PATIENT) as client:
         services = [connect(client, local) for local in locals_]
         roles = [Replicas.of(client, service) for service in services]
         evaluator = Evaluator(client, Ensemble(*roles), np.ones(8, np.float32), "z")

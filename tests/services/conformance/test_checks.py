@@ -58,7 +58,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     yield start
     for server, thread in running:
         server.drain("the test is over", within_s=1.0)
-        thread.join(10)
+        thread.join(120)
 
 
 def violated(endpoint: str) -> set[str]:

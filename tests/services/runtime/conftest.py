@@ -9,6 +9,7 @@ import pytest
 from protocol.client import Client
 from services.runtime.role import Role
 from services.runtime.server import Server
+from tests.services.runtime.waiting import PATIENT
 
 Serve = Callable[..., Server]
 
@@ -27,11 +28,11 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     yield start
     for server, thread in running:
         server.drain("the test is over", within_s=1.0)
-        thread.join(10)
+        thread.join(120)
         assert not thread.is_alive()
 
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    with Client("test") as client:
+    with Client("test", PATIENT) as client:
         yield client

@@ -1,4 +1,4 @@
-"""Mutated messages, thousands by default and a million in the slow suite, against a real process.
+"""Mutated messages, thousands by default and a million among the slow, against a real process.
 
 From well-formed messages of every kind: flipped bits, cut ends, other types, huge lengths, missing,
 repeated and unknown fields, frames too many, too few and in another order, and replays. The service
@@ -27,6 +27,7 @@ from protocol.tensors import TensorWriter
 from services.runtime.server import Server
 from tests.services.runtime.roles import MeanRole, pictures
 from tests.services.runtime.test_server import ask, scores
+from tests.services.runtime.waiting import PATIENT
 
 GOLDEN = Path(__file__).parents[2] / "protocol" / "golden.json"
 BURST = 500
@@ -174,7 +175,7 @@ def check_service(endpoint: str, count: int) -> None:
     mutator = Mutator(2)
     with (
         served(endpoint) as process,
-        Client("honest") as client,
+        Client("honest", PATIENT) as client,
         zmq.Context() as context,
         context.socket(zmq.DEALER) as attacker,
     ):
@@ -187,14 +188,17 @@ def check_service(endpoint: str, count: int) -> None:
             for _ in range(BURST):
                 attacker.send_multipart(mutator.message())
             sent += BURST
-            assert scores(client, ask(client, honest, [7, 8], ttl_s=60)) == [7, 8]
+            assert scores(client, ask(client, honest, [7, 8], ttl_s=120)) == [7, 8]
             while attacker.poll(0):
                 decode(attacker.recv_multipart())
                 answered += 1
             sizes.append(process.memory_info().rss)
+        while answered <= count // 4:  # some are still on their way
+            assert attacker.poll(120_000)
+            decode(attacker.recv_multipart())
+            answered += 1
         warm = sizes[len(sizes) // 10]
         assert max(sizes) - warm < GROWTH_BYTES
-        assert answered > count // 4
         assert honest.session.strays == 0
 
 
@@ -206,13 +210,7 @@ def test_no_message_breaks_a_service(tmp_path: Path) -> None:
     check_service(f"ipc://{tmp_path}/fuzzed.sock", 5_000)
 
 
-@pytest.mark.parametrize(
-    "messages",
-    [
-        pytest.param(100_000, marks=pytest.mark.slow),
-        pytest.param(1_000_000, marks=pytest.mark.soak),
-    ],
-)
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_many_messages_do_not_break_a_service(messages: int, tmp_path: Path) -> None:
-    check_service(f"ipc://{tmp_path}/fuzzed.sock", messages)
+def test_a_million_messages_do_not_break_a_service(tmp_path: Path) -> None:
+    check_service(f"ipc://{tmp_path}/fuzzed.sock", 1_000_000)

@@ -36,12 +36,12 @@ def server(mine: keys.Identity) -> Iterator[Server]:
     thread.start()
     yield server
     server.drain("the test is over", within_s=1.0)
-    thread.join(10)
+    thread.join(120)
     assert not thread.is_alive()
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not condition() and time.monotonic() < until:
         time.sleep(0.02)
     assert condition()
@@ -49,18 +49,18 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 def refused(server: Server) -> dict[str, int]:
     assert server._guard is not None
-    return {reason.split(" from ")[0]: n for reason, n in server._guard.refused.items()}
+    return dict(server._guard.refused)
 
 
 def test_a_known_key_is_served_as_soon_as_it_is_allowed(
     server: Server, mine: keys.Identity
 ) -> None:
     with Client("test") as client:
-        with pytest.raises(UnreachableError):
-            client.connect(server.endpoint, "discriminator", timeout_s=0.5)
-        assert refused(server)["unknown key"] >= 1
+        while not refused(server).get("unknown key"):
+            with pytest.raises(UnreachableError):
+                client.connect(server.endpoint, "discriminator", timeout_s=0.5)
         keys.allow(mine.public.hex(), "me")
-        service = client.connect(server.endpoint, "discriminator", timeout_s=10)
+        service = client.connect(server.endpoint, "discriminator", timeout_s=120)
         assert scores(client, ask(client, service, [5, 6])) == [5, 6]
 
 
@@ -138,7 +138,7 @@ def test_a_replayed_frame_gets_nothing_and_is_counted(server: Server, mine: keys
     role = server._role
     assert isinstance(role, MeanRole)
     with Client("test") as client:
-        service = client.connect(proxy.endpoint, "discriminator", timeout_s=10)
+        service = client.connect(proxy.endpoint, "discriminator", timeout_s=120)
         assert scores(client, ask(client, service, [5])) == [5]
         proxy.replay()
         wait_for(lambda: refused(server).get("no valid encryption"))

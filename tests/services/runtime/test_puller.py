@@ -20,7 +20,7 @@ from services.runtime.role import Role
 from services.runtime.server import Server
 from tests.services.runtime.roles import DrawRole, SeeRole
 from tests.services.runtime.test_handoff import check, connect, draw, evaluate, genomes, leased
-from tests.services.runtime.waiting import until
+from tests.services.runtime.waiting import PATIENT, until
 
 Serve = Callable[..., Server]
 
@@ -29,9 +29,10 @@ Serve = Callable[..., Server]
 def no_shared_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Pools of this test have no file, as if their owner were on another host."""
     monkeypatch.setenv("GLASSHOUSE_SHM", str(tmp_path / "none"))
+    monkeypatch.setattr(puller, "PULL_S", 120.0)
 
 
-def embed(client: Client, clip: Service, ref: Slot | None, ttl_s: float = 20.0) -> Pending:
+def embed(client: Client, clip: Service, ref: Slot | None, ttl_s: float = 120.0) -> Pending:
     assert ref is not None
     return client.submit(clip, EmbedImages(images=ref), ttl_s=ttl_s)
 
@@ -94,7 +95,7 @@ def test_only_who_introduced_an_owner_makes_clip_fetch(serve: Serve, client: Cli
     generator, clip = connect(client, draws, sees)
     _, result = draw(client, generator)
     assert met(client, generator, clip)
-    with Client("other") as other:
+    with Client("other", PATIENT) as other:
         stranger = other.connect(sees.endpoint, "clip")
         pending = embed(other, stranger, clip_slot(result))
         with pytest.raises(SlotLostError):
@@ -195,7 +196,7 @@ def test_bytes_on_their_way_are_bounded(
     until(client, lambda: second.busy)
     assert not first.done
     huge = Slot("uint8", (2**40, 2**20), pool_of(generator).name, 0, 1)
-    with Client("other") as other:
+    with Client("other", PATIENT) as other:
         its_clip = other.connect(sees.endpoint, "clip")
         introduce(other, its_clip, pool_of(generator), draws.endpoint)
         refused = embed(other, its_clip, huge)
@@ -211,7 +212,7 @@ def test_many_owners_are_refused(
     for digit in "ab":
         introduce(client, clip, Pool(digit * 16, bytes(16)), draws.endpoint)
     call = Probe(pool=pool_of(generator), endpoint=draws.endpoint)
-    pending = client.submit(clip, call, ttl_s=1.0)
+    pending = client.submit(clip, call)
     until(client, lambda: pending.busy)
 
 

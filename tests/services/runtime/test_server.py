@@ -1,6 +1,5 @@
 """A service over real sockets: it answers everybody their own, whatever anybody sends."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,7 +40,7 @@ from protocol.tensors import TensorWriter
 from services.runtime.role import Role
 from services.runtime.server import Server
 from tests.services.runtime.roles import POISON, MeanRole, ask, pictures, scores
-from tests.services.runtime.waiting import until
+from tests.services.runtime.waiting import PATIENT, held, until
 
 Serve = Callable[[Role], Server]
 
@@ -58,14 +57,14 @@ def test_rows_come_back_in_order_whatever_the_batches(serve: Serve, client: Clie
 def test_clients_share_batches(serve: Serve) -> None:
     role = MeanRole(batch_rows=8)
     server = serve(role)
-    with Client("one") as one, Client("two") as two:
+    with Client("one", PATIENT) as one, Client("two", PATIENT) as two:
         services = [c.connect(server.endpoint, "discriminator") for c in (one, two)]
         role.gate.clear()
         blocker = ask(one, services[0], [0])
-        time.sleep(0.2)
+        until(one, lambda: not server.batcher.idle)
         first = ask(one, services[0], [1, 2])
         second = ask(two, services[1], [3, 4])
-        time.sleep(0.2)
+        until(one, lambda: server.batcher.rows == 4)
         role.gate.set()
         assert scores(one, blocker) == [0]
         assert (scores(one, first), scores(two, second)) == ([1, 2], [3, 4])
@@ -77,11 +76,11 @@ def test_ping_is_answered_while_the_model_computes(serve: Serve, client: Client)
     service = client.connect(serve(role).endpoint, "discriminator")
     role.gate.clear()
     pending = ask(client, service, [1] * 12)
-    client.pump(1.2)
+    until(client, lambda: service.pong and service.pong.batch_age_s > 0)
+    held(client, service)
     assert isinstance(service.pong, Pong)
     assert service.pong.state == "busy"
     assert service.pong.queue_rows == 8
-    assert service.pong.batch_age_s > 0
     role.gate.set()
     assert scores(client, pending) == [1] * 12
 
@@ -158,11 +157,13 @@ def test_a_cancelled_request_is_not_answered_even_when_it_is_being_computed(
     serve: Serve, client: Client
 ) -> None:
     role = MeanRole()
-    service = client.connect(serve(role).endpoint, "discriminator")
+    server = serve(role)
+    service = client.connect(server.endpoint, "discriminator")
     role.gate.clear()
-    with pytest.raises(DeadlineError):
-        scores(client, ask(client, service, [1], ttl_s=0.2))
-    client.pump(0.2)
+    pending = ask(client, service, [1])
+    until(client, lambda: not server.batcher.idle)
+    client.cancel(service, pending)
+    assert held(client, service) == 0
     role.gate.set()
     assert scores(client, ask(client, service, [2])) == [2]
     assert service.session.strays == 0
@@ -182,7 +183,7 @@ def test_mistakes_are_answered_in_one_sentence(serve: Serve, client: Client) -> 
 def test_a_service_names_those_that_speak_to_it(serve: Serve, client: Client) -> None:
     endpoint = serve(MeanRole()).endpoint
     service = client.connect(endpoint, "discriminator")
-    with Client("0007-a-yellow-car" + "r" * 150) as other:
+    with Client("0007-a-yellow-car" + "r" * 150, PATIENT) as other:
         other.connect(endpoint, "discriminator")
         found = client.call(service, Clients()).answer().reply.result
     assert isinstance(found, ClientNames)
@@ -196,30 +197,30 @@ def test_the_wrong_role_is_refused(serve: Serve, client: Client) -> None:
 
 
 def test_nobody_there(client: Client, tmp_path: Path) -> None:
-    started = time.monotonic()
-    with pytest.raises(UnreachableError, match="nobody answered"):
-        client.connect(f"ipc://{tmp_path}/none.sock", "clip", timeout_s=0.3)
-    assert time.monotonic() - started < 5
+    with pytest.raises(UnreachableError, match="nobody answered in 1 s"):
+        client.connect(f"ipc://{tmp_path}/none.sock", "clip", timeout_s=0.6)
 
 
 def test_a_full_queue_is_asked_again(serve: Serve, client: Client) -> None:
     role = MeanRole(batch_rows=4, queue_rows=8, pause_s=0.01)
     service = client.connect(serve(role).endpoint, "discriminator")
     asked = [[n] * 6 for n in range(10)]
-    pendings = [ask(client, service, values, ttl_s=30) for values in asked]
+    pendings = [ask(client, service, values) for values in asked]
     assert [scores(client, pending) for pending in pendings] == asked
 
 
 def test_a_deadline_ends_the_request_and_drops_its_rows(serve: Serve, client: Client) -> None:
     role = MeanRole()
-    service = client.connect(serve(role).endpoint, "discriminator")
+    server = serve(role)
+    service = client.connect(server.endpoint, "discriminator")
     role.gate.clear()
-    first, second = ask(client, service, [1], ttl_s=0.3), ask(client, service, [2], ttl_s=0.3)
-    for pending in (first, second):
-        with pytest.raises(DeadlineError):
-            scores(client, pending)
-    client.pump(0.2)
+    first = ask(client, service, [1])
+    until(client, lambda: not server.batcher.idle)
+    with pytest.raises(DeadlineError):
+        scores(client, ask(client, service, [2], ttl_s=0.3))
+    assert held(client, service) == 1
     role.gate.set()
+    assert scores(client, first) == [1]
     assert scores(client, ask(client, service, [3])) == [3]
     assert len(role.shapes) == 2  # the one that was being computed, and the last
 
@@ -245,7 +246,7 @@ def test_draining_answers_what_is_queued_and_says_bye(serve: Serve, client: Clie
 def raw_socket(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
     socket = context.socket(zmq.DEALER)
     socket.setsockopt(zmq.LINGER, 0)
-    socket.setsockopt(zmq.RCVTIMEO, 5000)
+    socket.setsockopt(zmq.RCVTIMEO, 120_000)
     socket.connect(endpoint)
     return socket
 

@@ -29,7 +29,7 @@ class Stranger:
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> None:
         self._socket = context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.RCVTIMEO, 20_000)
+        self._socket.setsockopt(zmq.RCVTIMEO, 120_000)
         self._socket.connect(endpoint)
         self.frames: list[bytes] = []
 

@@ -75,4 +75,4 @@ def test_a_function_becomes_a_service(judge: Path, runtime_folder: Path) -> None
         np.testing.assert_allclose(found, np.arange(20) / 255, rtol=1e-5)
         assert "torch" not in Path(f"/proc/{process.pid}/maps").read_text()
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(120) == 0
