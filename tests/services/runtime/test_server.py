@@ -1,5 +1,6 @@
 """A service over real sockets: it answers everybody their own, whatever anybody sends."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -259,6 +260,21 @@ def test_a_request_before_hello_is_refused(serve: Serve) -> None:
         assert isinstance(message, ErrorMessage)
         assert message.id == b"i" * 16
         assert message.code == "lost"
+
+
+def test_malformed_messages_are_counted_in_the_log_and_do_not_fill_it(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "service")
+    server = serve(MeanRole())
+    with zmq.Context() as context, raw_socket(context, server.endpoint) as socket:
+        for _ in range(20):
+            socket.send_multipart([b"GET / HTTP/1.1"])
+            message, _ = decode(socket.recv_multipart())
+            assert isinstance(message, ErrorMessage)
+            assert (message.code, message.id) == ("protocol", b"")
+    lines = [line for line in caplog.messages if "these bytes are not a Glasshouse" in line]
+    assert [int(line.split()[2]) for line in lines] == [*range(1, 11), 16]
 
 
 def test_another_version_is_named(serve: Serve) -> None:
