@@ -1,10 +1,14 @@
 """What does it cost to get a batch of pictures from the generator's model to clip's?
 
 By slot and by relay, between two services whose models cost nothing: from the moment at which the
-generator's model has its pictures to that at which clip's model is given them. On the way are one
-copy into the slot and one round trip: the reply to the orchestrator, and its request to clip. The
-rivals: one memcpy of the pictures into a warm buffer plus one raw round trip, and the relay. The
-last two lines are whole: both requests of the orchestrator, sent and answered.
+generator's model has its pictures to that at which clip's model is given them. The model writes
+them into the slot itself, as the real ones' last step does, so on the way is one round trip: the
+reply to the orchestrator, and its request to clip. The rivals: one memcpy of the pictures into a
+warm buffer plus one raw round trip, and the relay. The last two lines are whole, with the writing:
+both requests of the orchestrator, sent and answered.
+
+On a machine that computes other things, what is measured is their time slices; `chrt -r 5` before
+the command (as root) puts both sides before them.
 
     python -m benchmarks.handoff --rows 64 --side 256
 """

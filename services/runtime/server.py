@@ -14,6 +14,7 @@ from functools import partial
 
 import zmq
 
+from protocol.client import readable
 from protocol.errors import (
     BadRequestError,
     BusyError,
@@ -165,10 +166,9 @@ class Server:
 
     def _receive_all(self) -> None:
         for _ in range(64):  # then look after the model again
-            try:
-                peer, *frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            if not readable(self._router):
                 return
+            peer, *frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
             self._receive(peer.bytes, [frame.buffer for frame in frames])
 
     def _receive(self, peer: bytes, frames: Sequence[Buffer]) -> None:
