@@ -41,7 +41,7 @@ from protocol.session import Answer, Pending
 from protocol.tensors import Array, Slot, TensorWriter
 from services.conformance.bench import Bench
 from services.conformance.checks import run
-from tests.services.runtime.waiting import PATIENT
+from tests.services.runtime.waiting import PATIENT, held
 from tests.tiny import RESOLUTION, Z_DIM
 
 Models = dict[str, Path]
@@ -62,7 +62,7 @@ def start(launcher: LocalLauncher, models: Models, *roles: str) -> list[LocalSer
         launcher.start(ServiceSpec(role, str(models[role]), threads=1))  # type: ignore[arg-type] # a role
         for role in roles
     ]
-    launcher.wait_ready(services, lambda: None)
+    launcher.wait_ready(services, lambda: None, 240.0)
     return services
 
 
@@ -164,7 +164,7 @@ def test_sigterm_drains_and_says_bye(launcher: LocalLauncher, tiny_models: Model
         writer = TensorWriter()
         call = Generate(space="z", genomes=writer.add(genomes(400)))
         pending = client.submit(service, call, writer.frames)
-        client.await_pong(service, 120.0)  # it has taken the request, which came before PING
+        held(client, service)  # it has taken the request, which came before this PING
         local.process.terminate()
         client.wait([pending])
         assert images_of(pending.answer()).shape[0] == 400
