@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from services.loading import exact_float32
 from services.models.biggan import PUBLISHED, BigGAN
 from services.models.biggan_folded import FoldedBigGAN, Maps
 from services.models.published_clip import build_network
@@ -246,6 +247,7 @@ def main() -> None:
     names = list(CASES) if "all" in said.names else said.names
     if unknown := set(names) - set(CASES):
         parser.error(f"no {', '.join(sorted(unknown))}; names: {', '.join(CASES)}")
+    exact_float32()
     if not said.return_memory:
         keep_memory()
     if device.type == "cpu":
