@@ -20,12 +20,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from services.loading import exact_float32
 from services.models.biggan import PUBLISHED, BigGAN
 from services.models.biggan_folded import FoldedBigGAN, Maps
 from services.models.published_clip import build_network
 from services.models.stylegan2 import Generator, GeneratorConfig
 from services.models.stylegan2_discriminator import Discriminator, DiscriminatorConfig
 from services.models.stylegan2_layers import Execution
+from services.runtime.memory import give_back, keep_memory
 
 QUICK = ("stylegan2-256", "stylegan2-256-discriminator", "biggan-deep-256", "clip-vit-b32")
 MATMUL_SIDE = 1024
@@ -41,6 +43,7 @@ class Form:
     dtype: torch.dtype = torch.float32
     channels_last: bool = False
     plain: bool = False
+    winograd: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,18 @@ class Case:
     form: Callable[[Form], Callable[[], Tensor]]
 
 
-def forms(device: torch.device) -> list[Form]:
-    """Those worth measuring on a device."""
+def forms(name: str, device: torch.device) -> list[Form]:
+    """Those of an architecture worth measuring on a device."""
     half = [Form("bfloat16 channels_last", torch.bfloat16, channels_last=True)]
     if device.type == "cuda":
         half.append(Form("float16 channels_last", torch.float16, channels_last=True))
+    wide = device.type == "cpu" and not name.startswith("clip")
+    fewer = [Form("float32 winograd", channels_last=True, winograd=True)] if wide else []
     return [
         Form("float32 plain", plain=True),
         Form("float32", channels_last=False),
         Form("float32 channels_last", channels_last=True),
+        *fewer,
         *half,
     ]
 
@@ -77,7 +83,10 @@ def stylegan2(side: int, rows: int, device: torch.device, *, judge: bool = False
 
     def form(form: Form) -> Callable[[], Tensor]:
         mine = copy.deepcopy(network)
-        mine.execution = Execution(form.dtype, 16, form.channels_last, fused=form.plain)  # type: ignore[assignment] # a field of it
+        execution = Execution(
+            form.dtype, 16, form.channels_last, fused=form.plain, winograd=form.winograd
+        )
+        mine.execution = execution  # type: ignore[assignment] # a field of it
         return lambda: mine(given)
 
     return Case(lambda: exact(given.double()), form)
@@ -100,7 +109,7 @@ def biggan(side: int, rows: int, device: torch.device) -> Case:
     def form(form: Form) -> Callable[[], Tensor]:
         if form.plain:
             return lambda: network(z, classes)
-        folded = FoldedBigGAN(network, Maps(form.dtype, form.channels_last))
+        folded = FoldedBigGAN(network, Maps(form.dtype, form.channels_last, form.winograd))
         return lambda: folded(condition)
 
     return Case(lambda: exact(z.double(), classes.double()), form)
@@ -168,6 +177,7 @@ class Peak:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         else:
+            give_back()
             Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM back (proc(5))
 
     def mib(self) -> float:
@@ -191,14 +201,14 @@ def measure(name: str, rows: int, repeats: int, device: torch.device, *, compile
     torch.manual_seed(0)
     case = make(rows, device)
     with FlopCounterMode(display=False) as counter:
-        case.form(forms(device)[0])()
+        case.form(forms(name, device)[0])()
     operations = counter.get_total_flops()
     title = f"{name}: {rows} rows, {operations / rows / 1e9:.1f} GFLOP a row, on {device}"
     print(f"\n{title}", flush=True)  # noqa: T201 # a command prints
     say(*HEADINGS)
     exact = case.exact()
     plain = 0.0
-    for form in forms(device):
+    for form in forms(name, device):
         peak = Peak(device)
         action = case.form(form)
         ways = {form.name: action}
@@ -229,11 +239,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument(
+        "--return-memory", action="store_true", help="as torch alone; services keep what they took"
+    )
     said = parser.parse_args()
     device = torch.device(said.device)
     names = list(CASES) if "all" in said.names else said.names
     if unknown := set(names) - set(CASES):
         parser.error(f"no {', '.join(sorted(unknown))}; names: {', '.join(CASES)}")
+    exact_float32()
+    if not said.return_memory:
+        keep_memory()
     if device.type == "cpu":
         torch.set_num_threads(1)
     for name in names:

@@ -278,6 +278,7 @@ MODELS = (
         batch_rows=25,
         space="tokens 20",
         source=f"{HUB}openai-community/gpt2/model.safetensors",
+        size_bytes=548_105_171,
         beside=("config.json", "vocab.json", "merges.txt", "tokenizer.json"),
     ),
     Model(

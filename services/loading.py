@@ -45,6 +45,7 @@ def load_role(model: Model, device_name: str) -> Role:
         BadRequestError: no such device, or no such option.
     """
     device = find_device(device_name)
+    exact_float32()
     if model.source.startswith(PACKAGE):
         read_options(model.name, model.options, {})
         return load_own(model.name, device)
@@ -58,6 +59,17 @@ def load_role(model: Model, device_name: str) -> Role:
         raise WeightsError(f"{model.name} cannot be loaded: {error}") from error
     role.warm_up()
     return role
+
+
+def exact_float32() -> None:
+    """Have GPUs compute float32 in float32, and the same each time.
+
+    torch lets cuDNN round the inputs of float32 convolutions to 10 bits (TF32) unless it is told
+    not to: a thousandth where our tests hold networks to a hundred-thousandth.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
 
 
 def find_device(name: str) -> torch.device:

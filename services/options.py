@@ -22,6 +22,9 @@ from protocol.errors import BadRequestError
 Precision = Literal["float32", "bf16", "fp16"]
 """In which numbers a network computes; how much of it is for the architecture to say."""
 
+ConvolutionKind = Literal["direct", "winograd"]
+"""How a network convolves in float32: as published, or with fewer products, quicker on a CPU."""
+
 DTYPES: dict[Precision, torch.dtype] = {
     "float32": torch.float32,
     "bf16": torch.bfloat16,

@@ -15,7 +15,7 @@ from torch.nn import functional
 from services.models.checkpoints import Checkpoint
 from services.models.stylegan2_discriminator import Discriminator, DiscriminatorConfig
 from services.models.stylegan2_layers import FLOAT32, Execution, execution_of
-from services.options import Precision
+from services.options import ConvolutionKind, Precision
 
 BLACK = -1.0
 
@@ -51,9 +51,19 @@ class StyleGAN2Discriminator:
 
 
 def load(
-    checkpoint: Checkpoint, device: torch.device, *, precision: Precision = "float32"
+    checkpoint: Checkpoint,
+    device: torch.device,
+    *,
+    precision: Precision = "float32",
+    convolution: ConvolutionKind = "direct",
 ) -> StyleGAN2Discriminator:
-    """The discriminator in a checkpoint; `precision` is of the four highest resolutions.
+    """The discriminator in a checkpoint.
+
+    Args:
+        checkpoint: what its file held.
+        device: where to score.
+        precision: of the four highest resolutions.
+        convolution: of those in float32.
 
     Raises:
         ValueError: its configuration or tensors are not those of a StyleGAN2 discriminator.
@@ -65,4 +75,4 @@ def load(
         raise ValueError(
             f"the tensors are not those of a StyleGAN2 discriminator: {error}"
         ) from error
-    return StyleGAN2Discriminator(discriminator, device, execution_of(precision))
+    return StyleGAN2Discriminator(discriminator, device, execution_of(precision, convolution))

@@ -5,6 +5,7 @@ because the orchestrator knows no services (docs/architecture.md).
 """
 
 import json
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +26,8 @@ app = typer.Typer(
 )
 
 HEADINGS = ("NAME", "ROLE", "HERE", "PICTURES", "LATENT SPACE", "MB", "LICENCE", "FROM")
+LEAST_COLUMNS = 3  # names, roles and whether they are here stay in the narrowest terminal
+GAP = "  "
 OpenClip = Annotated[
     str,
     typer.Option(
@@ -58,7 +61,20 @@ def models(
         from services.fetching.open_clips import open_clip_models
 
         found += open_clip_models()
-    print(_json(found) if as_json else _table(found))
+    print(_json(found) if as_json else _table(found, _terminal_width()))
+
+
+@app.command()
+def show(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="As `models` lists them.")],
+) -> None:
+    """Show all that is known of models: licence, source, digest, place.
+
+    orchestrator models show stylegan2-ffhq
+    """
+    from services.fetching.pull import row_of
+
+    print("\n\n".join(_card(row_of(name)) for name in names))
 
 
 @app.command()
@@ -132,13 +148,39 @@ def _json(models: "list[Model]") -> str:
     return json.dumps(rows, indent=2)
 
 
-def _table(models: "list[Model]") -> str:
+def _table(models: "list[Model]", width: int = 0) -> str:
+    """As many columns as fit into `width`; all if it is 0."""
     rows = [HEADINGS, *(_cells(model) for model in models)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    shown = len(HEADINGS)
+    while width and shown > LEAST_COLUMNS and sum(widths[:shown]) + len(GAP) * (shown - 1) > width:
+        shown -= 1
+    lines = [
+        GAP.join(cell.ljust(room) for cell, room in zip(row[:shown], widths, strict=False)).rstrip()
         for row in rows
-    )
+    ]
+    if hidden := [heading.lower() for heading in HEADINGS[shown:]]:
+        lines += ["", f"also {', '.join(hidden)}: orchestrator models show NAME"]
+    return "\n".join(lines)
+
+
+def _terminal_width() -> int:
+    """Of the terminal that is written to; 0 where it is none, such as a file."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
+def _card(model: "Model") -> str:
+    """All that is known of one model, a line each."""
+    facts = dict(zip(HEADINGS, _cells(model), strict=True))
+    lines = [
+        ("about", model.about),
+        *((heading.lower(), facts[heading]) for heading in HEADINGS[1:]),
+        ("with it", ", ".join(model.beside)),
+        ("sha-256", model.sha256 or ("as the hub says" if model.source.startswith("hub:") else "")),
+        ("place", str(model.place) if model.weights else ""),
+    ]
+    told = (f"  {what:13} {said}" for what, said in lines if said)
+    return "\n".join([model.name, *told])
 
 
 def _cells(model: "Model") -> tuple[str, ...]:

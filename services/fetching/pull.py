@@ -15,6 +15,7 @@ from services.catalogue import (
     classifier_model,
     open_clip_model,
 )
+from services.fetching.download import sha256_of
 from services.fetching.folder import downloads_folder, metadata_of, models_folder, role_of
 from services.fetching.sandbox import Known, Say, convert
 
@@ -28,7 +29,7 @@ def pull(name: str, say: Say) -> list[Path]:
     Raises:
         GlasshouseError: why it is not here now, and what to do.
     """
-    model = _row(name)
+    model = row_of(name)
     if model.source == BUNDLED:
         say(f"{name} comes with Glasshouse")
         return [model.path]
@@ -72,6 +73,11 @@ def add(name: str, file: Path, known: Known, say: Say) -> list[Path]:
     if known == Known() and (row is not None or ":" in name):
         known = _known(row or open_clip_model(name))
     made = convert(file, models_folder(), name.removesuffix(DISCRIMINATOR), known, say)
+    if row is not None and row.sha256 and (found := sha256_of(file)) != row.sha256:
+        say(
+            f"{file} is not the published file of {name} (its SHA-256 is {found[:12]}…, that one's "
+            f"{row.sha256[:12]}…); it serves as {name} all the same, because you said so"
+        )
     if not any(path.stem == name for path in made):
         found = ", ".join(path.stem for path in made)
         raise WeightsError(f"{file} holds no {name}, but {found or 'nothing'}, which is kept")
@@ -82,7 +88,12 @@ def _known(model: Model) -> Known:
     return Known(model.open_clip, model.bar_rows)
 
 
-def _row(name: str) -> Model:
+def row_of(name: str) -> Model:
+    """The model of this name, of whatever role.
+
+    Raises:
+        BadRequestError: there is none.
+    """
     for model in all_models():
         if model.name == name:
             return model
@@ -90,7 +101,7 @@ def _row(name: str) -> Model:
         return found
     if ":" in name:
         return open_clip_model(name)
-    raise BadRequestError(f"there is no model '{name}' to fetch; see: orchestrator models")
+    raise BadRequestError(f"there is no model '{name}'; see: orchestrator models")
 
 
 def _fetched(model: Model, folder: Path) -> Path:

@@ -27,7 +27,7 @@ from services.models.biggan import BigGAN, read_config
 from services.models.biggan_folded import FoldedBigGAN, Maps
 from services.models.checkpoints import Checkpoint
 from services.models.torchvision_ops import ensure_torchvision
-from services.options import DTYPES, Precision
+from services.options import DTYPES, ConvolutionKind, Precision
 
 Z_BOUND = 2.0  # where the released networks' z is cut
 Q_BOUND = 4.0  # in standard deviations; every class lies within
@@ -129,8 +129,16 @@ def load(
     *,
     precision: Precision = "float32",
     class_: str = "",
+    convolution: ConvolutionKind = "direct",
 ) -> BigGANDeep:
-    """The generator in a checkpoint; `precision` is of the feature maps.
+    """The generator in a checkpoint.
+
+    Args:
+        checkpoint: what its file held.
+        device: where to draw.
+        precision: of the feature maps.
+        class_: the classes to draw; searched for if empty.
+        convolution: of maps in float32.
 
     Raises:
         BadRequestError: there is no such class.
@@ -143,7 +151,9 @@ def load(
     except RuntimeError as error:
         why = "".join(str(error).splitlines()[1:2]).strip()  # of hundreds of lines
         raise ValueError(f"the tensors are not those of a BigGAN generator: {why:.300}") from error
-    maps = Maps(DTYPES[precision], channels_last=precision != "float32")
+    winograd = convolution == "winograd"
+    channels_last = precision != "float32" or winograd
+    maps = Maps(DTYPES[precision], channels_last=channels_last, winograd=winograd)
     classes = find_classes(class_, network.config.num_classes)
     network.eval().requires_grad_(requires_grad=False)
     return BigGANDeep(network.to(device), maps, classes)

@@ -27,7 +27,7 @@ from services.models.checkpoints import Checkpoint
 from services.models.streams import row_streams
 from services.models.stylegan2 import Generator, GeneratorConfig, NoiseMode
 from services.models.stylegan2_layers import FLOAT32, Execution, execution_of
-from services.options import Precision
+from services.options import ConvolutionKind, Precision
 
 GENE_BOUND = 10.0  # CLIP-GLaSS's box for z; no search step comes near it
 STATISTICS_SEED = 0
@@ -121,6 +121,7 @@ def load(
     noise: NoiseMode = "const",
     class_: Annotated[int, Meta(ge=0)] | None = None,
     truncation_cutoff: Annotated[int, Meta(ge=0)] | None = None,
+    convolution: ConvolutionKind = "direct",
 ) -> StyleGAN2:
     """The generator in a checkpoint.
 
@@ -131,6 +132,7 @@ def load(
         noise: see the module.
         class_: of a network with classes, the one to draw; searched for if None.
         truncation_cutoff: how many of the first ws are truncated; as the file says if None.
+        convolution: of those in float32.
 
     Raises:
         BadRequestError: it has no such class, or not as many ws.
@@ -151,7 +153,7 @@ def load(
         generator,
         device,
         None if config.c_dim and class_ is not None else w_std,
-        execution_of(precision),
+        execution_of(precision, convolution),
         noise=noise,
         fixed_class=class_,
     )

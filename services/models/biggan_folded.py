@@ -27,14 +27,22 @@ from services.models.biggan import (
     doubled,
     shortcut,
 )
+from services.models.winograd import Convolve
 
 
 @dataclass(frozen=True)
 class Maps:
-    """How feature maps are kept: their dtype, and where their channels lie in memory."""
+    """How feature maps are kept and convolved.
+
+    Attributes:
+        dtype: of maps and weights.
+        channels_last: whether maps lie as NHWC in memory.
+        winograd: whether 3x3 convolutions that are wide enough take fewer products (float32 alone).
+    """
 
     dtype: torch.dtype = torch.float32
     channels_last: bool = False
+    winograd: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """`x`, (n, c, h, w), in this form."""
@@ -168,10 +176,11 @@ class _Conv:
         weight = _weight(conv)[:outputs]
         self._weight = maps(weight if gain is None else weight * gain)
         self._bias = conv.bias[:outputs].to(maps.dtype) if bias and conv.bias is not None else None
-        self._padding = conv.padding
+        self._convolve = Convolve()
+        self._winograd = maps.winograd
 
     def __call__(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, self._weight, self._bias, padding=self._padding)
+        return self._convolve(x, self._weight, self._bias, winograd=self._winograd)
 
 
 def _scaled(x: Tensor, scales: Scales) -> Tensor:

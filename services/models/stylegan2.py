@@ -32,6 +32,7 @@ from services.models.stylegan2_layers import (
     resample_kernel,
     upsampled,
 )
+from services.models.winograd import Convolve
 
 NoiseMode = Literal["const", "random", "none"]
 """`const` adds the stored noise, `random` fresh noise (a row then depends on luck), `none` none."""
@@ -197,13 +198,21 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("resample_filter", resample_kernel())
         self._up = up
         self._clamp = config.conv_clamp
+        self._convolve = Convolve()
 
     def forward(
-        self, x: Tensor, w: Tensor, noise_mode: Noise, gain: float = 1.0, *, fused: bool = False
+        self,
+        x: Tensor,
+        w: Tensor,
+        noise_mode: Noise,
+        gain: float = 1.0,
+        execution: Execution = FLOAT32,
     ) -> Tensor:
         """(n, in, h, w) features and (n, w_dim) -> (n, out, resolution, resolution)."""
         kernel = self.resample_filter if self._up else None
-        x = modulated_conv(x, self.weight, self.affine(w), kernel, fused=fused)
+        x = modulated_conv(
+            x, self.weight, self.affine(w), kernel, execution=execution, convolve=self._convolve
+        )
         if noise_mode == "const":
             x = x + (self.noise_const * self.noise_strength).to(x.dtype)
         elif noise_mode != "none":
@@ -224,10 +233,10 @@ class ToRGB(nn.Module):
         self._gain = 1.0 / math.sqrt(inputs)
         self._clamp = config.conv_clamp
 
-    def forward(self, x: Tensor, w: Tensor, *, fused: bool = False) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, execution: Execution = FLOAT32) -> Tensor:
         """(n, in, r, r) and (n, w_dim) -> (n, 3, r, r)."""
         styles = self.affine(w) * self._gain
-        rgb = modulated_conv(x, self.weight, styles, demodulate=False, fused=fused)
+        rgb = modulated_conv(x, self.weight, styles, demodulate=False, execution=execution)
         biased = rgb + self.bias.to(x.dtype)[None, :, None, None]
         return clamped(biased, clamp_in(x.dtype, self._clamp))
 
@@ -268,19 +277,18 @@ class SynthesisBlock(nn.Module):
 
         `ws` are those of conv0 (not at 4), conv1 and torgb; features and picture are None at first.
         """
-        fused = execution.fused
         if x is None:
             x = self._placed(self.const[None].expand(len(ws[0]), -1, -1, -1), execution)
         else:
             x = self._placed(x, execution)
             skipped = self.skip(x, SQRT_HALF) if self._residual else None
-            x = self.conv0(x, ws[0], noise_mode, fused=fused)
+            x = self.conv0(x, ws[0], noise_mode, execution=execution)
             if skipped is not None:
-                x = skipped + self.conv1(x, ws[1], noise_mode, SQRT_HALF, fused=fused)
+                x = skipped + self.conv1(x, ws[1], noise_mode, SQRT_HALF, execution)
         if not self._residual:
-            x = self.conv1(x, ws[-2], noise_mode, fused=fused)
+            x = self.conv1(x, ws[-2], noise_mode, execution=execution)
         if self._draws:
-            rgb = self.torgb(x, ws[-1], fused=fused).to(ws[-1].dtype)
+            rgb = self.torgb(x, ws[-1], execution).to(ws[-1].dtype)
             image = rgb if image is None else rgb + upsampled(image, self.resample_filter)
         return x, image
 

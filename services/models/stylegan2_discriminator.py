@@ -115,10 +115,13 @@ class DiscriminatorBlock(nn.Module):
             x = read if x is None else x + read
         if self._architecture == "resnet":
             skipped = self.skip(x, SQRT_HALF)
-            return skipped + self.conv1(self.conv0(x), SQRT_HALF), image
+            return skipped + self.conv1(self._first(x, execution), SQRT_HALF), image
         if self._architecture == "skip":
             image = halved(image, self.resample_filter)
-        return self.conv1(self.conv0(x)), image
+        return self.conv1(self._first(x, execution)), image
+
+    def _first(self, x: Tensor | None, execution: Execution) -> Tensor:
+        return cast("Tensor", self.conv0(x, winograd=execution.winograd))
 
 
 def with_minibatch_std(x: Tensor, group_size: int, features: int = 1) -> Tensor:

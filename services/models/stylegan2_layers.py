@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from services.options import DTYPES, Precision
+from services.models.winograd import Convolve
+from services.options import DTYPES, ConvolutionKind, Precision
 
 SQRT_2 = math.sqrt(2.0)
 SQRT_HALF = math.sqrt(0.5)
@@ -39,12 +40,15 @@ class Execution:
         channels_last: whether features lie as NHWC in memory.
         fused: one convolution weight a row (modulation within the weight, grouped convolution)
             rather than one weight for all (modulation of the features).
+        winograd: whether 3x3 convolutions in float32 that are wide enough take fewer products; for
+            weights that do not change, unfused.
     """
 
     dtype: torch.dtype = torch.float32
     blocks: int = 4
     channels_last: bool = False
     fused: bool = False
+    winograd: bool = False
 
     def dtype_at(self, resolution: int, highest: int) -> torch.dtype:
         """The type in which the block at `resolution` of a network for `highest` computes."""
@@ -64,11 +68,12 @@ class Execution:
 FLOAT32 = Execution()
 
 
-def execution_of(precision: Precision) -> Execution:
-    """How to compute in a precision; the 16-bit ones are quick with channels last."""
-    if precision == "float32":
+def execution_of(precision: Precision, convolution: ConvolutionKind = "direct") -> Execution:
+    """How to compute as told; all but the published form is quick with channels last."""
+    if precision == "float32" and convolution == "direct":
         return FLOAT32
-    return Execution(DTYPES[precision], channels_last=True)
+    winograd = convolution == "winograd"
+    return Execution(DTYPES[precision], channels_last=True, winograd=winograd)
 
 
 def clamp_in(dtype: torch.dtype, trained: float | None) -> float | None:
@@ -151,7 +156,8 @@ def modulated_conv(
     kernel: Tensor | None = None,
     *,
     demodulate: bool = True,
-    fused: bool = False,
+    execution: Execution = FLOAT32,
+    convolve: Convolve | None = None,
 ) -> Tensor:
     """Convolution with a weight scaled per row and input channel (Karras et al. 2020, section 2.2).
 
@@ -165,7 +171,8 @@ def modulated_conv(
         styles: (n, in) float32.
         kernel: the low-pass filter; given, the result is twice as large.
         demodulate: whether each row's weight is normalised to unit length per output channel.
-        fused: whether to build each row's weight.
+        execution: whether to build each row's weight, and how to convolve.
+        convolve: of the layer that the weight is of.
     """
     if demodulate and x.dtype == torch.float16:
         weight, styles = _within_half_range(weight, styles)
@@ -173,10 +180,13 @@ def modulated_conv(
     if demodulate:
         energy = weight.square().sum(dim=(2, 3))
         factors = torch.rsqrt(styles.square() @ energy.T + 1e-8)
-    if fused:
+    if execution.fused:
         return _fused(x, weight, styles, factors, kernel)
     out = x * styles.to(x.dtype)[:, :, None, None]
-    out = _convolved(out, weight.to(x.dtype), kernel)
+    if kernel is None and convolve is not None:
+        out = convolve(out, weight.to(x.dtype), winograd=execution.winograd)
+    else:
+        out = _convolved(out, weight.to(x.dtype), kernel)
     return out if factors is None else out * factors.to(x.dtype)[:, :, None, None]
 
 
@@ -232,14 +242,18 @@ class Convolution(nn.Module):
         self._gain = 1.0 / math.sqrt(inputs * size * size)
         self._resample = resample
         self._clamp = clamp
+        self._convolve = Convolve()
 
-    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
-        """(n, in, h, w) -> (n, out, h', w') with h' = h, h / 2 or 2 h, times `gain`."""
+    def forward(self, x: Tensor, gain: float = 1.0, *, winograd: bool = False) -> Tensor:
+        """(n, in, h, w) -> (n, out, h', w') with h' = h, h / 2 or 2 h, times `gain`.
+
+        `winograd` is as in `Execution`.
+        """
         weight = (self.weight * self._gain).to(x.dtype)
         if self._resample == "down":
             y = self._downsampled(x, weight)
         else:
-            y = functional.conv2d(x, weight, padding=weight.shape[-1] // 2)
+            y = self._convolve(x, weight, winograd=winograd)
         if self._resample == "up":
             y = upsampled(y, self.resample_filter)
         if self.bias is None:

@@ -36,6 +36,7 @@ from protocol.messages import Role as RoleName
 from protocol.messages import ScorerInfo
 from protocol.naming import model_key
 from protocol.registry import Registration, register
+from services.runtime.memory import keep_memory
 
 if TYPE_CHECKING:
     from services.runtime.role import Role
@@ -112,6 +113,7 @@ def serve(options: ServeOptions) -> None:
     Raises:
         GlasshouseError: the model, the device or the endpoint is not to be had.
     """
+    keep_memory()
     sweep()
     slots.sweep()
     endpoint = claim_endpoint(options.bind or new_endpoint(options.role))

@@ -1,12 +1,13 @@
 """What a loaded model is served with."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from services.catalogue import Model
-from services.loading import _batch_rows
+from services.catalogue import Model, find_model
+from services.loading import _batch_rows, load_role
 
 
 @pytest.mark.parametrize(("side", "rows"), [(64, 16), (256, 4), (512, 1), (1024, 1)])
@@ -16,3 +17,12 @@ def test_large_pictures_are_few_at_a_time_on_a_cpu(side: int, rows: int) -> None
     drawn = SimpleNamespace(height=side, width=side)
     assert _batch_rows(model, drawn, torch.device("cpu")) == rows
     assert _batch_rows(model, drawn, torch.device("cuda")) == 16
+
+
+def test_float32_is_not_rounded_on_a_gpu(tiny_models: dict[str, Path]) -> None:
+    """Whatever torch's default is: here it can only be looked at, for want of a GPU."""
+    torch.backends.cudnn.allow_tf32 = True
+    load_role(find_model(str(tiny_models["generator"]), "generator"), "cpu")
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.deterministic

@@ -166,7 +166,7 @@ def test_gpt2_writes_in_half_precision(tmp_path: Path) -> None:
 
 def test_mistakes_are_said_in_a_sentence(tiny_models: Models) -> None:
     path = tiny_models["generator"]
-    with pytest.raises(BadRequestError, match="no option 'nose'; its options: class, noise, prec"):
+    with pytest.raises(BadRequestError, match="no option 'nose'; its options: class, conv"):
         load(path, "nose=none")
     with pytest.raises(BadRequestError, match="noise is one of const, random, none; it was 'loud'"):
         load(path, "noise=loud")

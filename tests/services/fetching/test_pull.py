@@ -15,13 +15,15 @@ from safetensors.torch import save_file
 
 from protocol.errors import BadRequestError, GlasshouseError, WeightsError
 from services import catalogue
-from services.catalogue import MODELS, Model, find_model
+from services.catalogue import MODELS, Model, all_models, find_model
+from services.fetching import commands
 from services.fetching.open_clips import LOCAL_CONFIG, open_clip_models
 from services.fetching.pull import add, pull
 from services.fetching.sandbox import Known
 from services.models.checkpoints import load_checkpoint
 from tests import tiny
 from tests.services.fetching.conftest import Site
+from tests.services.importing import writers
 
 ROOT = Path(__file__).parents[3]
 TINY = Model(
@@ -81,12 +83,37 @@ def test_the_list_says_what_is_here(models: Path) -> None:
     assert len(rows["stylegan2-ffhq"]["sha256"]) == 64
 
 
+@pytest.mark.parametrize("width", [40, 80, 120, 200, 0])
+@pytest.mark.usefixtures("models")
+def test_the_table_fits_its_terminal(width: int) -> None:
+    """And says where the rest can be read; names and whether they are here always stay."""
+    lines = commands._table(all_models(), width).splitlines()
+    rows = lines[:-2] if width else lines
+    assert lines[0].startswith("NAME")
+    assert "HERE" in lines[0]
+    assert max(map(len, rows if width == 40 else lines)) <= max(width or 999, 60)
+    assert ("FROM" in lines[0]) == (width == 0)
+    assert len(rows) == 1 + len(all_models())
+    assert (width == 0) != lines[-1].endswith("orchestrator models show NAME")
+
+
+@pytest.mark.usefixtures("models")
+def test_a_model_is_shown_with_all_that_is_known_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    commands.show(["stylegan2-car", "gpt2", "mini-car"])
+    car, gpt2, mini = capsys.readouterr().out.split("\n\n")
+    for part in ("generator", "384x512", "NVIDIA", "https://", "e1618eee2b3ce87c", "car.safetens"):
+        assert part in car
+    for part in ("as the hub says", "tokenizer.json"):
+        assert part in gpt2
+    assert "sha-256" not in mini
+
+
 @pytest.mark.usefixtures("models")
 def test_mistakes_are_one_sentence_with_their_exit_code() -> None:
     done = orchestrator("pull", "stylegan9")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "orchestrator: there is no model 'stylegan9' to fetch; see: orchestrator models\n"
+        "orchestrator: there is no model 'stylegan9'; see: orchestrator models\n"
     )
 
 
@@ -168,6 +195,16 @@ def test_a_checkpoint_of_ours_is_registered_as_it_is(models: Path, tmp_path: Pat
     assert add("my-dots", mine, Known(), quiet) == [models / "my-dots.safetensors"]
     assert (models / "my-dots.safetensors").read_bytes() == mine.read_bytes()
     assert find_model("my-dots", "generator").here
+
+
+@pytest.mark.usefixtures("models")
+def test_another_file_than_the_published_one_is_said_to_be_one(tmp_path: Path) -> None:
+    """It serves all the same: the official networks come in other files, too."""
+    writers.rosinality(tmp_path / "cat.pt", writers.generator(), None)
+    said: list[str] = []
+    add("stylegan2-cat", tmp_path / "cat.pt", Known(), said.append)
+    assert any("is not the published file of stylegan2-cat" in line for line in said)
+    assert find_model("stylegan2-cat", "generator").here
 
 
 @pytest.mark.parametrize(
