@@ -103,7 +103,7 @@ class RunSettings:
         if self.scorer != "none" and not is_endpoint(self.scorer):
             raise ConfigError(
                 f"--scorer wants the endpoint of a service that runs already, not '{self.scorer}'; "
-                "start one with: service scorer FILE.py:FUNCTION"
+                "start one with: service scorer FILE.py:FUNCTION --height 64 --width 64"
             )
         for where in (self.generator, self.clip, self.discriminator, self.scorer):
             if not is_endpoint(where):
