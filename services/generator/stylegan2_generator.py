@@ -101,7 +101,9 @@ def split_classes(
 def leashed(q: Tensor) -> Tensor:
     """(n, k), rows longer than sqrt(k) scaled to that length."""
     usual = math.sqrt(q.shape[1])
-    return q * (usual / torch.linalg.vector_norm(q, dim=1, keepdim=True).clamp(min=usual))
+    lengths = torch.linalg.vector_norm(q, dim=1, keepdim=True)
+    found: Tensor = q * (usual / lengths.clamp(min=usual))
+    return found
 
 
 def fresh_w(generator: Generator, device: torch.device, fixed_class: int | None = None) -> Tensor:
@@ -114,7 +116,8 @@ def fresh_w(generator: Generator, device: torch.device, fixed_class: int | None 
         genomes = torch.cat([genomes, classes.float()], dim=1)
     z, labels = split_classes(genomes.to(device), config, fixed_class)
     with torch.no_grad():  # not inference mode: drawing is differentiated by genes
-        return generator.mapping(z, labels=labels)
+        w: Tensor = generator.mapping(z, labels=labels)
+    return w
 
 
 def principal_axes(w: Tensor) -> Tensor:
