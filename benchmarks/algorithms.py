@@ -1,253 +1,221 @@
 """Which algorithm should be the default? Equal evaluations on the miniatures, in one process.
 
-Without services, so it takes minutes. Three verdicts on each search's best picture: its similarity
-in standard deviations over 512 random latents (z) of the same prompt, by the CLIP that the search
-saw; the same by the judge CLIP, which no search sees, where its weights are; and whether the
-attribute classifiers find every attribute that the prompt asks for, which matters most. Best so
-far, medians over prompts and seeds.
+    python -m benchmarks.algorithms                          # 12 prompts, 5 seeds: hours
+    python -m benchmarks.algorithms --seeds 1 --jobs 1       # then the same with more, say
 
-    python -m benchmarks.algorithms --seeds 3 --things car,church,face --prompts 2 --sheet best.png
+Kill it when you like: every search that ended is a line of the file of results, and the same
+command goes on with those that are missing, seed by seed, so that what is there is balanced.
+Results of other models (by their digests) are left in the file and not counted. Tables are printed
+and, with `--write docs`, kept there as `search-results.md` with `search-results.webp`.
+
+Every search runs `--evaluations`, the published GA two and a half times as many. No discriminator
+is asked: the search is for similarity alone. How pictures are judged: `benchmarks/contest.py`.
 """
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+import os
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
+import msgspec
 import numpy as np
 import torch
 import typer
+from PIL import Image
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as Printed
 
+from benchmarks.contest import CLIPS, Choice, Outcome, Stage, compete
 from benchmarks.search import contact_sheet
-from miniatures.evaluation.main_job import Judges, Prompt, prompts
+from benchmarks.standings import Outcomes, by_choice, curves, tables
+from miniatures.evaluation.main_job import Prompt, prompts
 from miniatures.training import WEIGHTS
-from orchestrator.evaluation.evaluator import Float64, Images
-from orchestrator.search import Genomes, make_algorithm, sample
-from protocol.latent import LatentSpace
-from services.clip.open_clip import load as load_clip
-from services.generator.role import to_uint8
-from services.generator.stylegan2_generator import load as load_generator
-from services.models.checkpoints import load_checkpoint
+from orchestrator.experiments.material import Table
+from orchestrator.experiments.plotting import markdown
+from orchestrator.experiments.views.drawing import webp
 
-MARKS = (640, 1_920, 3_200)
-BATCH = 32
-RANDOM = 512
+CHOICES: Final = (
+    Choice("ga", "z", 32),
+    Choice("glass-ga", "z", 16, longer=2.5),
+    Choice("thesis-de", "z", 16),
+    Choice("random", "z", 32),
+    Choice("sep-cma-es", "z", 22),
+    Choice("sep-cma-es", "w", 22),
+    Choice("ga", "w", 32),
+)
+"""The default first: it is held against all others."""
+RESULTS: Final = Path("benchmarks/results/algorithms.jsonl")
 
 
 @dataclass(frozen=True)
-class Choice:
-    """An algorithm with its settings, in one latent space."""
+class Task:
+    """One search that is to be done."""
 
-    name: str
-    space: str
-    population: int
-    parameters: dict[str, float | str] = field(default_factory=dict)
+    stage: Stage
+    choice: Choice
+    prompt: Prompt
+    seed: int
+    evaluations: int
 
     @property
-    def title(self) -> str:
-        """For the table."""
-        words = " ".join(f"{name}={value}" for name, value in self.parameters.items())
-        return f"{self.name} in {self.space} {words}".strip()
+    def key(self) -> tuple[object, ...]:
+        """What its outcome is known by."""
+        return (*self._where, self.choice.title, self.stage.models, self.evaluations)
+
+    @property
+    def _where(self) -> tuple[str, str, int]:
+        return self.stage.thing, self.prompt.text, self.seed
 
 
-CHOICES = (
-    Choice("sep-cma-es", "w", 22),
-    Choice("sep-cma-es", "w", 22, {"sigma0": 0.15}),
-    Choice("sep-cma-es", "z", 22),
-    Choice("ga", "w", 32),
-    Choice("ga", "z", 32),
-    Choice("de", "w", 32),
-    Choice("glass-ga", "z", 16),
-)
-RANDOM_SPACE = "z"
-
-Score = Callable[[Genomes], Float64]
+def key_of(outcome: Outcome) -> tuple[object, ...]:
+    """Of the task that it is the outcome of."""
+    where = outcome.thing, outcome.prompt, outcome.seed
+    return (*where, outcome.choice, outcome.models, outcome.marks[-1])
 
 
-class Miniatures:
-    """The bundled generator of one thing and the CLIPs, without services."""
-
-    def __init__(self, weights: Path, thing: str) -> None:
-        device = torch.device("cpu")
-        clips = {"search": "mini-clip", "judge": "mini-judge-clip"}
-        files = {who: weights / f"{name}.safetensors" for who, name in clips.items()}
-        self._generator = load_generator(
-            load_checkpoint(weights / f"mini-{thing}.safetensors"), device
-        )
-        self.clips = {
-            who: load_clip(load_checkpoint(file), device)
-            for who, file in files.items()
-            if file.is_file()
-        }
-        self.spaces = {space.name: space for space in self._generator.spaces}
-
-    def target(self, prompt: str, clip: str = "search") -> torch.Tensor:
-        """(d,), the embedding of a prompt."""
-        with torch.inference_mode():
-            looks = self.clips[clip]
-            return looks.embed_tokens(looks.tokenize([prompt]))[0]
-
-    def draw(self, space: str, genomes: Genomes) -> torch.Tensor:
-        """(n, 64, 64, 3) uint8."""
-        with torch.inference_mode():
-            parts = torch.from_numpy(genomes).split(BATCH)
-            return torch.cat([to_uint8(self._generator.draw(space, rows, 1.0)) for rows in parts])
-
-    def compare(
-        self, pictures: torch.Tensor, target: torch.Tensor, clip: str = "search"
-    ) -> Float64:
-        """(n,) float64, cosines."""
-        with torch.inference_mode():
-            parts = [self.clips[clip].embed_levels(rows) @ target for rows in pictures.split(BATCH)]
-        return torch.cat(parts).double().numpy()
-
-    def similarity(self, space: str, genomes: Genomes, target: torch.Tensor) -> Float64:
-        """(n,) float64, what a search is told."""
-        return self.compare(self.draw(space, genomes), target)
+def read(path: Path) -> list[Outcome]:
+    """The outcomes in a file; a line that was cut short by a kill is taken off it."""
+    if not path.is_file():
+        return []
+    whole = path.read_bytes()
+    kept = whole[: whole.rfind(b"\n") + 1]
+    if kept != whole:
+        os.truncate(path, len(kept))
+    return [msgspec.json.decode(line, type=Outcome) for line in kept.splitlines()]
 
 
-def grown(
-    choice: Choice, space: LatentSpace, score: Score, evaluations: int, seed: int
-) -> tuple[list[float], Genomes]:
-    """Best similarity at each mark, and the best genome, (1, size) float32."""
-    algorithm = make_algorithm(
-        choice.name,
-        space,
-        population=choice.population,
-        seed=seed,
-        parameters=choice.parameters,
-    )
-    marks, found = [mark for mark in MARKS if mark <= evaluations], []
-    best, genome = -np.inf, np.empty((1, space.size), np.float32)
-    while algorithm.evaluations < marks[-1]:
-        genomes = algorithm.ask()
-        similarity = score(genomes)
-        algorithm.tell(1 - similarity[:, None])
-        row = int(similarity.argmax())
-        if similarity[row] > best:
-            best, genome = float(similarity[row]), genomes[row : row + 1]
-        while len(found) < len(marks) and algorithm.evaluations >= marks[len(found)]:
-            found.append(best)
-    return found, genome
+def append(path: Path, outcome: Outcome) -> None:
+    """One line more, on the disk."""
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(outcome) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
-@dataclass(frozen=True)
-class Chance:
-    """Random latents of one prompt, under one CLIP."""
+def run_all(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+    """The outcomes as they come, from so many threads of one core each.
 
-    mean: float
-    deviation: float
+    Raises:
+        BaseException: what a search raised.
+    """
+    waiting: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+    done: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
 
-    @classmethod
-    def of(cls, similarity: Float64) -> "Chance":
-        """From (n,) similarities."""
-        return cls(float(similarity.mean()), float(similarity.std(ddof=1)))
+    def work() -> None:
+        torch.set_num_threads(1)
+        while task := waiting.get():
+            try:
+                done.put(compete(task.stage, task.choice, task.prompt, task.seed, task.evaluations))
+            except BaseException as error:  # noqa: BLE001 # raised where it is waited for
+                done.put(error)
 
-    def over(self, similarity: float) -> float:
-        """In standard deviations."""
-        return (similarity - self.mean) / self.deviation
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How one search went: deviations at the marks, the judge's, and what the classifiers say."""
-
-    gains: list[float]
-    judged: float
-    fulfilled: bool
-    picture: Images
-
-
-class Contest:
-    """All choices on one prompt with one seed."""
-
-    def __init__(self, miniatures: Miniatures, judges: Judges, prompt: Prompt, seed: int) -> None:
-        self._miniatures, self._judges, self._prompt, self._seed = miniatures, judges, prompt, seed
-        space = miniatures.spaces[RANDOM_SPACE]
-        pictures = miniatures.draw(RANDOM_SPACE, sample(space, RANDOM, np.random.default_rng(seed)))
-        self._targets = {who: miniatures.target(prompt.text, who) for who in miniatures.clips}
-        self._chances = {
-            who: Chance.of(miniatures.compare(pictures, target, who))
-            for who, target in self._targets.items()
-        }
-
-    def grow(self, choice: Choice, evaluations: int) -> Verdict:
-        """One search and what the judges say."""
-        space = self._miniatures.spaces[choice.space]
-        target = self._targets["search"]
-        score = partial(self._miniatures.similarity, choice.space, target=target)
-        found, genome = grown(choice, space, score, evaluations, self._seed)
-        picture, judged = self._miniatures.draw(choice.space, genome), np.nan
-        if "judge" in self._targets:
-            seen = self._miniatures.compare(picture, self._targets["judge"], "judge")
-            judged = self._chances["judge"].over(float(seen[0]))
-        return Verdict(
-            [self._chances["search"].over(one) for one in found],
-            judged,
-            self._judges.fulfilled(self._prompt, picture[0]),
-            picture[0].numpy(),
-        )
+    for task in [*tasks, *[None] * jobs]:
+        waiting.put(task)
+    for _ in range(jobs):
+        threading.Thread(target=work, daemon=True).start()
+    for _ in tasks:
+        found = done.get()
+        if isinstance(found, BaseException):
+            raise found
+        yield found
 
 
-def main(  # one parameter an option
+def planned(
+    stages: Sequence[Stage], choices: Sequence[Choice], count: int, seeds: int, evaluations: int
+) -> list[Task]:
+    """Every search, the things in turn, the first seed of all before the second of any."""
+    each = -(-count // len(stages))
+    asked = {stage.thing: prompts(stage.thing, each) for stage in stages}
+    pairs = [(stage, place) for place in range(each) for stage in stages][:count]
+    return [
+        Task(stage, choice, asked[stage.thing][place], seed, round(evaluations * choice.longer))
+        for seed, (stage, place), choice in itertools.product(range(seeds), pairs, choices)
+    ]
+
+
+def main(  # noqa: PLR0913 # one parameter an option
+    results: Annotated[Path, typer.Argument(help="The file of results.")] = RESULTS,
     *,
-    things: str = "car",
-    count: Annotated[int, typer.Option("--prompts")] = 3,
-    seeds: int = 2,
+    things: Annotated[str, typer.Option(help="Joined with commas.")] = "car,church,face",
+    count: Annotated[int, typer.Option("--prompts", help="In all.")] = 12,
+    seeds: int = 5,
     evaluations: int = 3_200,
+    jobs: Annotated[int, typer.Option(help="Searches at a time.")] = os.cpu_count() or 1,
     only: Annotated[str, typer.Option(help="Titles of choices, joined with commas.")] = "",
     weights: Path = WEIGHTS,
-    sheet: Path | None = None,
+    write: Annotated[Path | None, typer.Option(help="Folder for the tables and curves.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="A file for the pictures.")] = None,
+    show: Annotated[bool, typer.Option(help="Search nothing more, only show.")] = False,
 ) -> None:
-    """Print one line a search while they run, then the table."""
+    """Go on where it stopped; one line a search, then the tables."""
     torch.set_num_threads(1)
     choices = [one for one in CHOICES if not only or one.title in only.split(",")]
-    verdicts: dict[str, list[Verdict]] = {choice.title: [] for choice in choices}
-    titles: list[str] = []
-    for thing in things.split(","):
-        miniatures, judges = Miniatures(weights, thing), Judges.load(weights, thing)
-        for prompt, seed in itertools.product(prompts(thing, count), range(seeds)):
-            contest = Contest(miniatures, judges, prompt, seed)
-            titles.append(f"{prompt.text} {seed}")
-            for choice in choices:
-                one = contest.grow(choice, evaluations)
-                verdicts[choice.title].append(one)
-                said = [*(f"{gain:+.2f}" for gain in one.gains), f"judge {one.judged:+.2f}"]
-                print(prompt.text, seed, choice.title, *said, one.fulfilled, flush=True)  # noqa: T201
-    Console(width=100).print(table(verdicts, evaluations))
-    if sheet is not None:
-        rows = zip(*verdicts.values(), strict=True)
-        named = [
-            (f"{choice.title}: {title}"[:26], one.picture)
-            for title, row in zip(titles, rows, strict=True)
-            for choice, one in zip(choices, row, strict=True)
-        ]
-        words, images = map(list, zip(*named, strict=True))
-        contact_sheet(words, images, len(choices)).save(sheet)
+    stages = [Stage(weights, thing) for thing in things.split(",")]
+    tasks = planned(stages, choices, count, seeds, evaluations)
+    results.parent.mkdir(parents=True, exist_ok=True)
+    known = {key_of(one): one for one in read(results)}
+    missing = [task for task in tasks if task.key not in known and not show]
+    print(f"{len(tasks) - len(missing)} of {len(tasks)} searches are in {results}", flush=True)  # noqa: T201
+    for one in run_all(missing, jobs):
+        append(results, one)
+        known[key_of(one)] = one
+        print(line(one), flush=True)  # noqa: T201
+    outcomes = [known[task.key] for task in tasks if task.key in known]
+    found = by_choice(outcomes, choices)
+    longest = round(evaluations * max(choice.longer for choice in choices))
+    made = list(tables(found, evaluations, longest)) if found else []
+    for table in made:
+        Console(width=120).print(printed(table))
+    if write is not None and made:
+        keep(write, made, found, stages)
+    if sheet is not None and outcomes:
+        draw(outcomes, found).save(sheet)
 
 
-def table(verdicts: dict[str, list[Verdict]], evaluations: int) -> Table:
-    """One row a choice: medians, shares, and how often it was better than the first choice."""
-    marks = [f"{mark:,}" for mark in MARKS if mark <= evaluations]
-    first = next(iter(verdicts.values()))
-    found = Table(
-        *("algorithm", *marks, "judge", "fulfilled", "beats the first"),
-        title=f"deviations over random, medians of {len(first)} searches",
-    )
-    for title, rows in verdicts.items():
-        gains = np.median([one.gains for one in rows], axis=0)
-        judged = np.median([one.judged for one in rows])
-        wins = sum(one.gains[-1] > other.gains[-1] for one, other in zip(rows, first, strict=True))
-        done = sum(one.fulfilled for one in rows)
-        words = (*gains, judged)
-        found.add_row(
-            title, *(f"{one:+.2f}" for one in words), f"{done}/{len(rows)}", f"{wins}/{len(rows)}"
-        )
+def line(one: Outcome) -> str:
+    """For people."""
+    scores = f"{one.search[-1]:+.2f} judge {one.judge[-1]:+.2f}"
+    shown = "" if one.fulfilled[-1] else ", not all that was asked for"
+    return f"{one.prompt}, seed {one.seed}, {one.choice}: {scores}{shown} ({one.seconds:.0f} s)"
+
+
+def printed(table: Table) -> Printed:
+    """For the terminal."""
+    found = Printed(*table.head, title=table.title, caption=table.note)
+    for row in table.rows:
+        found.add_row(*row)
     return found
+
+
+def keep(folder: Path, made: Sequence[Table], found: Outcomes, stages: Sequence[Stage]) -> None:
+    """`search-results.md` and `search-results.webp`."""
+    names = {"judge": "judge CLIP", "search": "CLIP of the search"}
+    lines = ["# Search: results", "", "Written by `python -m benchmarks.algorithms`; do not edit."]
+    for table in made:
+        lines += ["", f"## {table.title}", "", *markdown(table)]
+    lines += ["", "![best so far](search-results.webp)", "", "Models, by their digests:", ""]
+    clips = [f"{names[who]} ({CLIPS[who]})" for who in CLIPS]
+    for stage in stages:
+        what = [f"mini-{stage.thing}", *clips, "classifier of things", "classifier"]
+        pairs = zip(what, stage.models.split(" "), strict=True)
+        lines.append(f"* {stage.thing}: " + ", ".join(f"{name} `{one}`" for name, one in pairs))
+    (folder / "search-results.md").write_text("\n".join(lines) + "\n")
+    (folder / "search-results.webp").write_bytes(webp(curves(found)))
+
+
+def draw(outcomes: Sequence[Outcome], found: Outcomes) -> Image.Image:
+    """The last picture of each search, a row for each prompt and seed that all choices have."""
+    units = {(one.prompt, one.seed) for one in outcomes}
+    rows = sorted(unit for unit in units if all(unit in known for known in found.values()))
+    shown = [(title, known[unit]) for unit in rows for title, known in found.items()]
+    words = [f"{title}: {one.prompt}"[:26] for title, one in shown]
+    images = [np.asarray(Image.open(BytesIO(one.picture)).convert("RGB")) for _, one in shown]
+    return contact_sheet(words, images, len(found))
 
 
 if __name__ == "__main__":

@@ -114,7 +114,12 @@ class Course:
         genomes = history.algorithm.ask()
         evaluation = self._gallery.evaluated(genomes, history, self._setup.evaluate)
         step = self._setup.step(
-            kind, history.generation + 1, genomes, evaluation, history.plan.objectives
+            kind,
+            history.generation + 1,
+            genomes,
+            evaluation,
+            history.plan.objectives,
+            self.individuals(),
         )
         self._written.append(step)
         self._take(step, evaluation)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.evaluation.evaluator import Evaluation, Float32, Images
+from orchestrator.evaluation.evaluator import Evaluation, Float32, Float64, Images
 from orchestrator.runs.history import History, Score
 
 
@@ -91,6 +91,24 @@ class Gallery:
             Individual(genome, *self._known[genome.tobytes()], history.score(genome))
             for genome in genomes
         ]
+
+
+def likeness(embeddings: Float32, others: Float32) -> Float64:
+    """(n,) float64: the cosine of each to whatever is nearest, of the rest and of the others.
+
+    Args:
+        embeddings: (n, d) float32, unit vectors.
+        others: (m, d) float32, the same; m may be 0.
+
+    Returns:
+        From -1, and -1 where there is nothing else, to 1; rows that are not finite count for none.
+    """
+    rows = np.arange(len(embeddings))
+    everything = np.concatenate([embeddings, others.reshape(-1, embeddings.shape[1])])
+    cosines = embeddings.astype(np.float64) @ everything.astype(np.float64).T
+    cosines[rows, rows] = -1.0
+    nearest: Float64 = np.nan_to_num(cosines, nan=-1.0).max(axis=1, initial=-1.0)
+    return nearest
 
 
 def diversity(embeddings: Float32) -> float:

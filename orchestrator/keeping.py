@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from orchestrator.baseline import Baseline
 
 
-ENDS = {"similarity": "best-match", "realism": "most-real", "scorer": "best-scored"}
+ENDS = {
+    "similarity": "best-match",
+    "realism": "most-real",
+    "scorer": "best-scored",
+    "diversity": "most-unlike",
+}
 """What the end of a front is called that is best in one objective."""
 
 

@@ -169,7 +169,8 @@ class Search:
                 f"but it is of {len(evaluation.similarity)}"
             )
         number, objectives = history.generation + 1, history.plan.objectives
-        step = self._setup.step("generation", number, asked, evaluation, objectives)
+        survivors = self._gallery.individuals(list(history.survivors), history)
+        step = self._setup.step("generation", number, asked, evaluation, objectives, survivors)
         self._asked = None
         history.take(step)
         self._gallery.add(asked, evaluation)

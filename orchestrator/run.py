@@ -392,6 +392,12 @@ def plan_of(settings: RunSettings) -> Plan:
             f"{info.name} minimises one number, so say how much the scorer counts beside "
             "similarity, such as --weight scorer=0.3; or trade them off with --algorithm nsga2"
         )
+    if not several and settings.diversity:
+        raise ConfigError(
+            f"{info.name} minimises one number, so say how much diversity counts beside "
+            "similarity: --weight diversity=0.3 in place of --diversity; or trade them off with "
+            "--algorithm nsga2"
+        )
     if settings.refine and objectives > 1:
         raise ConfigError(
             f"--refine follows the gradient of similarity alone, but {info.name} trades it against "

@@ -16,7 +16,7 @@ from protocol.errors import BadRequestError, ConfigError
 from protocol.naming import is_endpoint, split_model, with_options
 
 MOST_PROMPT_CHARACTERS = 1_000
-WEIGHED = ("similarity", "realism", "scorer")
+WEIGHED = ("similarity", "realism", "scorer", "diversity")
 CAPTIONER = "mini-captions"
 """The generator of captions, unless another one is named."""
 DISCRIMINATED = ("mini-car",)
@@ -54,6 +54,7 @@ class RunSettings:
         template: what a prompt is put into before it is compared, such as "a photo of {}".
         scorer: endpoints of a service of the user's own judge; "none" to leave it out.
         weights: of the parts of a weighted sum that is minimised, "realism=0.3"; empty for none.
+        diversity: whether to be unlike the others is one more objective of a front.
         baseline: also look at random latents, to tell how far over chance a score is.
     """
 
@@ -82,6 +83,7 @@ class RunSettings:
     template: str = "{}"
     scorer: str = "none"
     weights: tuple[str, ...] = ()
+    diversity: bool = False
     baseline: bool = True
 
     def check(self) -> None:
@@ -103,7 +105,7 @@ class RunSettings:
         if self.scorer != "none" and not is_endpoint(self.scorer):
             raise ConfigError(
                 f"--scorer wants the endpoint of a service that runs already, not '{self.scorer}'; "
-                "start one with: service scorer FILE.py:FUNCTION"
+                "start one with: service scorer FILE.py:FUNCTION --height 64 --width 64"
             )
         for where in (self.generator, self.clip, self.discriminator, self.scorer):
             if not is_endpoint(where):
@@ -124,9 +126,15 @@ class RunSettings:
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """All that there is to minimise: similarity, and what the judges say."""
+        """All that there is to minimise: similarity, what the judges say, and diversity."""
         judges = {"realism": self.discriminator, "scorer": self.scorer}
-        return ("similarity", *(name for name, model in judges.items() if model != "none"))
+        judged = [name for name, model in judges.items() if model != "none"]
+        return ("similarity", *judged, *["diversity"] * self.diverse)
+
+    @property
+    def diverse(self) -> bool:
+        """Whether genomes are told how unlike the others their pictures are."""
+        return self.diversity or any(one.startswith("diversity=") for one in self.weights)
 
     @property
     def weighing(self) -> dict[str, float]:
@@ -232,6 +240,7 @@ class RunSettings:
         repeated = {"set": changed, "measure": self.measures, "weight": self.weights}
         for name, values in repeated.items():
             words += [word for value in values for word in (f"--{name}", value)]
+        words += ["--diversity"] * self.diversity
         words += ["--no-baseline"] * (not self.baseline)
         return shlex.join([*words, "--seed", str(self.seed)])
 

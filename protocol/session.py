@@ -335,11 +335,13 @@ class Session:
 
     def give_up(self, waited_s: float) -> None:
         """End a greeting that nobody answered."""
+        sides = "FILE.py:FUNCTION --height 64 --width 64"
+        model = sides if self.role == "scorer" else "--model MODEL"
         self.fail(
             UnreachableError(
                 f"wanted a {self.role} at {self.endpoint}, but nobody answered in "
                 f"{waited_s:.0f} s; start one with: "
-                f"service {self.role} --model MODEL --bind {self.endpoint}"
+                f"service {self.role} {model} --bind {self.endpoint}"
             )
         )
 

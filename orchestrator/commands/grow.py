@@ -190,11 +190,19 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
         list[str] | None,
         typer.Option(
             "--weight",
-            help="Minimise a weighted sum instead of trading off: realism=0.3 or scorer=0.5, "
-            "beside similarity=1.",
+            help="Minimise a weighted sum instead of trading off: realism=0.3, scorer=0.5 or "
+            "diversity=0.3, beside similarity=1.",
             rich_help_panel=SEARCH,
         ),
     ] = None,
+    diversity: Annotated[
+        bool,
+        typer.Option(
+            "--diversity",
+            help="To be unlike the other pictures is one more objective, of nsga2 say.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = False,
     measures: Annotated[
         list[str] | None,
         typer.Option(
@@ -331,6 +339,7 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
         template=template,
         scorer=scorer or "none",
         weights=tuple(weights or ()),
+        diversity=diversity,
         baseline=not no_baseline,
     )
     if preset:

@@ -1,6 +1,6 @@
 """The services of a run, ready to evaluate genomes under its conditions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from orchestrator.evaluation.gradients import Differentiator
 from orchestrator.evaluation.target import embed_target
 from orchestrator.fleet.ensemble import Ensemble
 from orchestrator.fleet.replicas import Replicas
-from orchestrator.gallery import diversity
+from orchestrator.gallery import Individual, diversity, likeness
 from orchestrator.profiles import find_profile
 from orchestrator.runs.journal import Conditions, Kind, Model, Step
 from orchestrator.search import check_refinable
@@ -37,6 +37,7 @@ class Setup:
         differentiator: asks them for gradients; None where the generator writes.
         chance: measures how random latents score.
         weights: of the parts of a weighted sum, by name; empty for objectives of their own.
+        diverse: whether being like others costs something.
     """
 
     ensemble: Ensemble
@@ -46,32 +47,51 @@ class Setup:
     differentiator: Differentiator | None
     chance: Chance
     weights: Mapping[str, float] = field(default_factory=dict)
+    diverse: bool = False
 
     def evaluate(self, genomes: Float32) -> Evaluation:
         """Draw (or write) and judge every genome, (n, size) float32."""
         return self.evaluator.evaluate(genomes)
 
-    def told(self, evaluation: Evaluation, objectives: int) -> Float64:
-        """(n, objectives + k) float64, what an algorithm is told: objectives, then measures."""
+    def told(self, evaluation: Evaluation, objectives: int, others: Float32) -> Float64:
+        """(n, objectives + k) float64, what an algorithm is told: objectives, then measures.
+
+        Args:
+            evaluation: of a batch.
+            objectives: how many are minimised.
+            others: (m, d) float32, embeddings of the survivors that are not in the batch.
+        """
         hinge, scorer = find_profile(self.conditions.profile).hinge, self.ensemble.measured
         lower = scorer is not None and scorer.lower_is_better
         measures = evaluation.embeddings.astype(np.float64) @ self.directions.T
+        costs = evaluation.costs(hinge=hinge, lower_is_better=lower)
+        if self.diverse:
+            costs["diversity"] = likeness(evaluation.embeddings, others)
         if self.weights:
-            costs = evaluation.costs(hinge=hinge, lower_is_better=lower)
             parts = [weight * costs[name] for name, weight in self.weights.items()]
             told = np.sum(parts, axis=0)[:, None]
         else:
-            told = evaluation.objectives(objectives, hinge=hinge, lower_is_better=lower)
+            told = np.stack(list(costs.values())[:objectives], axis=1)
         return np.concatenate([told, measures], axis=1)
 
     def step(
-        self, kind: Kind, generation: int, genomes: Float32, evaluation: Evaluation, objectives: int
+        self,
+        kind: Kind,
+        generation: int,
+        genomes: Float32,
+        evaluation: Evaluation,
+        objectives: int,
+        survivors: Sequence[Individual] = (),
     ) -> Step:
         """What the journal keeps of an evaluation; `objectives` is how many are minimised.
 
-        A refinement's rows hold their gradients, for which the services are asked now.
+        `survivors` are those of before, whom these had better not be like. A refinement's rows hold
+        their gradients, for which the services are asked now.
         """
-        told = self.told(evaluation, objectives)
+        asked = {genome.tobytes() for genome in genomes}
+        apart = [one.embedding for one in survivors if one.genome.tobytes() not in asked]
+        others = np.array(apart, np.float32).reshape(-1, evaluation.embeddings.shape[1])
+        told = self.told(evaluation, objectives, others)
         if kind == "refinement" and self.differentiator is not None:
             gradients = self.differentiator.gradients(genomes)
             told = np.concatenate([told[:, :objectives], gradients], axis=1)
@@ -133,6 +153,7 @@ def set_up(client: Client, ensemble: Ensemble, settings: RunSettings) -> Setup:
         differentiator,
         Chance(unjudged, conditions, usual, target),
         settings.weighing,
+        settings.diverse,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from services.generator.stylegan2_generator import W_STD, statistics
+from services.generator.stylegan2_generator import fresh_w
 from services.importing.refusal import RefusedError
 from services.models.stylegan2 import Generator, GeneratorConfig
 from services.models.stylegan2_discriminator import Discriminator, DiscriminatorConfig
@@ -63,7 +63,7 @@ class Imported:
 def imported_generator(
     tensors: Mapping[str, Tensor], facts: Facts, bar_rows: int = 0, notes: tuple[str, ...] = ()
 ) -> Imported:
-    """A StyleGAN2 generator; w's statistics and missing noise are added.
+    """A StyleGAN2 generator; a missing average w and missing noise are added.
 
     Raises:
         RefusedError: a tensor is missing, too much, or has another shape.
@@ -77,9 +77,8 @@ def imported_generator(
     _add_filters(own, generator)
     notes += _add_noise(own, generator)
     _load(generator, own, "generator")
-    mean, own[W_STD] = statistics(generator, torch.device("cpu"))
     if not averaged:
-        own["mapping.w_avg"] = mean
+        own["mapping.w_avg"] = fresh_w(generator, torch.device("cpu")).mean(0)
         notes += ("its average w was not in the file and is that of 10,000 z",)
     return Imported("generator", "stylegan2-generator", dataclasses.asdict(config), own, notes)
 

@@ -88,8 +88,8 @@ class Ground:
         return [str(event["message"]) for event in events(folder, "service")]
 
     @contextmanager
-    def serving(self, role: str, number: int = 1) -> Iterator[list[str]]:
-        """Endpoints of services of one role that somebody else started."""
+    def serving(self, role: str, number: int = 1, rows: int = 0) -> Iterator[list[str]]:
+        """Endpoints of services of one role that somebody else started; `rows` in a batch."""
         places = [self.folder / f"{role}-{self.runs}-{n}.sock" for n in range(number)]
         started = []
         for place in places:
@@ -107,8 +107,9 @@ class Ground:
             for place in places:
                 place.unlink(missing_ok=True)
 
-    def start(self, spec: ServiceSpec, endpoint: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(command(spec, endpoint), stdout=subprocess.PIPE, text=True)
+    def start(self, spec: ServiceSpec, endpoint: str, rows: int = 0) -> "subprocess.Popen[str]":
+        words = [*command(spec, endpoint), "--rows", str(rows)]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
 
     def files(self) -> set[str]:
         return {path.name for path in (*self.folder.glob("glasshouse/*"), *self.shm.iterdir())}

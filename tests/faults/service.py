@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -130,10 +131,11 @@ FAULTS = {
 class Faulty(Role):
     """Another role, and what it was told to do wrong."""
 
-    def __init__(self, role: Role, name: str) -> None:
+    def __init__(self, role: Role, name: str, batch_rows: int = 0) -> None:
         self._role = role
         self._name = name
         self._orders = Path(os.environ["GLASSHOUSE_FAULTS"])
+        role.info = replace(role.info, batch_rows=batch_rows or role.info.batch_rows)
         self.info = role.info
 
     @property
@@ -166,9 +168,10 @@ def main() -> None:
     parser.add_argument("role", choices=ROLES)
     parser.add_argument("--bind", default="")
     parser.add_argument("--owned", action="store_true")
+    parser.add_argument("--rows", type=int, default=0)
     given = parser.parse_args()
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    process._load = lambda options: Faulty(ROLES[options.role](), options.role)  # type: ignore[assignment, abstract] # this is the model
+    process._load = lambda options: Faulty(ROLES[options.role](), options.role, given.rows)  # type: ignore[assignment, abstract] # this is the model
     process.serve(process.ServeOptions(given.role, given.role, given.bind, owned=given.owned))
 
 

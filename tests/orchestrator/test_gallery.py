@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from orchestrator.evaluation.evaluator import Evaluation
-from orchestrator.gallery import Gallery, diversity
+from orchestrator.gallery import Gallery, diversity, likeness
 from orchestrator.runs.history import History, Plan
 from orchestrator.runs.journal import Conditions, Step
 from protocol.latent import LatentSpace, Segment
@@ -106,3 +106,19 @@ def test_objectives_are_finite_and_fall_as_pictures_improve(logits: np.ndarray) 
     assert (np.diff(objectives[:, 1]) <= 0).all()
     np.testing.assert_array_equal(objectives[:, 0], 1 - found.similarity)
     assert found.objectives(1).shape == (5, 1)
+
+
+def test_likeness_is_the_cosine_to_whatever_is_nearest() -> None:
+    east, north, _ = np.eye(3, dtype=np.float32)
+    west = -east
+    slanted = (east + north) / np.float32(np.sqrt(2))
+    none = np.empty((0, 3), np.float32)
+    assert likeness(np.stack([east]), none).tolist() == [-1], "nothing else is there"
+    assert likeness(np.stack([east, west]), none).tolist() == [-1, -1]
+    assert likeness(np.stack([east, west]), np.stack([north])).tolist() == [0, 0]
+    assert likeness(np.stack([east, east]), none).tolist() == [1, 1], "a twin counts"
+    np.testing.assert_allclose(
+        likeness(np.stack([east, west]), np.stack([slanted, north])), [np.sqrt(0.5), 0], atol=1e-6
+    )
+    broken = np.full(3, np.nan, np.float32)
+    assert likeness(np.stack([east, broken]), np.stack([north])).tolist() == [0, -1]

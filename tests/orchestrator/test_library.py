@@ -54,6 +54,25 @@ def test_ask_evaluate_and_tell_go_as_the_command_does(ensemble: Connection, tmp_
     assert mine.generation == 4
 
 
+def test_diversity_costs_likeness_to_survivors_and_batch_mates(ensemble: Connection) -> None:
+    mine = search(ensemble, weights=("diversity=0.5",), parameters={"best_of": 0, "mutation": 0.9})
+    mine.tell(mine.evaluate(mine.ask()))
+    kept = np.stack([one.embedding for one in mine.population]).astype(np.float64)
+    genomes = mine.ask()
+    found = mine.evaluate(genomes)
+    mine.tell(found)
+    looks = found.embeddings.astype(np.float64)
+    among = looks @ looks.T - 3 * np.eye(len(looks))
+    likeness = np.maximum(among.max(axis=1), (looks @ kept.T).max(axis=1))
+    costs = dict(zip(map(bytes, genomes), 1 - found.similarity + 0.5 * likeness, strict=True))
+    told = mine._history.algorithm.population
+    new = [(bytes(g), float(c)) for g, c in zip(told.genomes, told.objectives[:, 0], strict=True)]
+    survived = [(key, cost) for key, cost in new if key in costs]
+    assert survived
+    for key, cost in survived:
+        assert cost == pytest.approx(costs[key], abs=1e-6)
+
+
 def test_run_calls_back_and_keeps_the_best(ensemble: Connection) -> None:
     mine, seen = search(ensemble), []
     best = mine.run(5, lambda one: seen.append(one.generation), callbacks_each=2)

@@ -120,6 +120,29 @@ def test_a_scorer_is_a_third_objective(settings: RunSettings, scorers: Fleet) ->
     assert verify_run(folder).generations == 6
 
 
+def test_diversity_is_one_more_objective_of_a_front(settings: RunSettings) -> None:
+    settings = replace(settings, algorithm="nsga2", diversity=True, parameters={"best_of": "6"})
+    folder = grow(settings)
+    for step in steps(folder):
+        assert step.objectives.shape == (6, 3)
+        assert (np.abs(step.objectives[:, 2]) <= 1 + 1e-6).all()
+    found = {path.stem: read_recipe(path)["genome"] for path in folder.glob("front-*.png")}
+    ends = ("knee", "best-match", "most-real", "most-unlike")
+    assert set(found) == {f"front-{end}" for end in ends}
+    with np.load(folder / "populations" / "000006.npz") as last:
+        most_unlike = last["genomes"][last["objectives"][:, 2].argmin()]
+    assert found["front-most-unlike"] == most_unlike.tolist()
+    assert digest(resume(grow(replace(settings, generations=3)), generations=6)) == digest(folder)
+    assert "--diversity" in settings.command()
+
+
+def test_weighed_diversity_keeps_a_population_apart(settings: RunSettings) -> None:
+    settings = replace(settings, generations=12, parameters={"best_of": "6"})
+    alike = steps(grow(settings))[-1].diversity
+    apart = steps(grow(replace(settings, weights=("diversity=2",))))[-1].diversity
+    assert apart > 1.5 * alike
+
+
 def test_a_weighted_sum_is_one_objective(settings: RunSettings, scorers: Fleet) -> None:
     weights = ("scorer=2", "similarity=0.5", "realism=0.25")
     folder = grow(replace(settings, weights=weights, scorer=scorers["brightness"]))
@@ -152,9 +175,11 @@ ENDPOINT = "ipc:///tmp/judge.sock"
     [
         ({"scorer": "judge.py:f"}, "wants the endpoint of a service"),
         ({"scorer": ENDPOINT}, "how much the scorer counts"),
-        ({"weights": ("beauty=1",)}, "a weight is similarity, realism or scorer"),
-        ({"weights": ("realism",)}, "a weight is similarity, realism or scorer"),
-        ({"weights": ("realism=nan",)}, "a weight is similarity, realism or scorer"),
+        ({"weights": ("beauty=1",)}, "a weight is similarity, realism, scorer or diversity"),
+        ({"weights": ("realism",)}, "a weight is similarity, realism, scorer or diversity"),
+        ({"diversity": True}, "--weight diversity=0.3 in place of --diversity"),
+        ({"diversity": True, "weights": ("realism=1",)}, "in place of --diversity"),
+        ({"weights": ("realism=nan",)}, "a weight is similarity, realism, scorer or diversity"),
         ({"weights": ("scorer=1",)}, "no scorer to weigh"),
         ({"weights": ("realism=1",), "discriminator": "none"}, "no realism to weigh"),
         ({"weights": ("similarity=0", "realism=0")}, "every --weight is 0"),

@@ -27,10 +27,6 @@ def imported(source: Path, name: str = "net", bar_rows: int = 0) -> list[Checkpo
     return [load_checkpoint(path) for path in paths]
 
 
-def without_statistics(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    return {name: t for name, t in checkpoint.tensors.items() if name != "w_std"}
-
-
 def check_same(wanted: torch.nn.Module, found: dict[str, Tensor], *apart: str) -> None:
     tensors = wanted.state_dict()
     assert found.keys() == tensors.keys()
@@ -51,7 +47,7 @@ def check_pair(
             torch.testing.assert_close(
                 checkpoint.tensors[name], tensor, rtol=0, atol=bias_off, msg=name
             )
-        assert set(without_statistics(checkpoint)) == set(network.state_dict())
+        assert set(checkpoint.tensors) == set(network.state_dict())
     drawn = stylegan2_generator.load(found[0], CPU)
     z = torch.randn(3, g.config.z_dim)
     labels = None
@@ -152,7 +148,7 @@ def test_the_generator_of_clip_glass_gets_noise(tmp_path: Path) -> None:
     writers.clip_glass_generator(tmp_path / "G.pth", generator)
     (first,) = imported(tmp_path / "G.pth")
     (again,) = imported(tmp_path / "G.pth", "again")
-    check_same(generator, without_statistics(first), "noise_const")
+    check_same(generator, first.tensors, "noise_const")
     assert all(torch.equal(first.tensors[name], again.tensors[name]) for name in first.tensors)
     assert first.card["notes"] == ["its noise was not in the file and is drawn with seed 0"]
 
@@ -178,22 +174,6 @@ def test_our_own_files_stay_as_they_are(tmp_path: Path) -> None:
     first, second = load_checkpoint(path), load_checkpoint(again)
     assert (first.architecture, first.config) == (second.architecture, second.config)
     assert all(torch.equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
-
-
-def test_w_is_whitened_by_statistics_of_the_file(tmp_path: Path) -> None:
-    generator = writers.generator()
-    source = tmp_path / "ada.pkl"
-    source.write_bytes(writers.nvidia_torch(generator, None, SOURCE))
-    (found,) = imported(source)
-    with torch.inference_mode():
-        w = generator.mapping(torch.randn(20_000, 6))
-        torch.testing.assert_close(found.tensors["w_std"], w.std(0), rtol=0.05, atol=0)
-        served = stylegan2_generator.load(found, CPU)
-        genomes = torch.randn(2, 8)
-        wanted = generator.synthesis(
-            generator.mapping.w_avg + 0.5 * genomes * found.tensors["w_std"]
-        )
-        torch.testing.assert_close(served.draw("w", genomes, 0.5), wanted)
 
 
 def test_black_bars_are_cut_and_put_back(tmp_path: Path) -> None:
