@@ -1,7 +1,8 @@
 """Pictures in a terminal: two pixels in a character, the upper half block over a background.
 
 Needs 256 colours or more: without colours a picture is a solid block of nothing, so `choose`
-leaves pictures out there. A `Picture` is drawn once and printed many times. Its styles remember
+leaves pictures out there. Where the terminal shows pixels, the same grid has holes instead, which
+a `Painter` fills. A `Picture` is drawn once and printed many times. Its styles remember
 the colour system of the console that first prints them (rich/style.py), so a picture belongs to
 one console.
 """
@@ -15,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from rich.color import Color
-from rich.segment import Segment
+from rich.segment import ControlType, Segment
 from rich.style import Style
+
+from orchestrator.terminal.graphics import Tile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 Pixels = npt.NDArray[np.uint8]
 
 UPPER_HALF = "▀"
-LAYOUTS = ((4, 4, 14), (4, 2, 8), (4, 1, 7), (2, 1, 7), (1, 1, 7))
+LAYOUTS = ((4, 4, 14), (4, 3, 12), (4, 2, 8), (4, 1, 7), (2, 1, 7), (1, 1, 7))
 """Thumbnails across, thumbnails down, and the columns that a thumbnail of this layout needs."""
 
 
@@ -38,10 +41,12 @@ class Picture:
     Attributes:
         lines: one list of segments a row; all rows are `columns` wide.
         columns: width in cells.
+        tiles: pictures for the holes in it.
     """
 
     lines: list[list[Segment]]
     columns: int
+    tiles: tuple[Tile, ...] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The cells, row after row."""
@@ -117,6 +122,8 @@ def thumbnails(
     rows: int,
     marks: Sequence[str] = (),
     first: int = 0,
+    *,
+    holes: bool = False,
 ) -> Picture | None:
     """The first of `images` as a grid, each with its rank and score beneath.
 
@@ -127,6 +134,7 @@ def thumbnails(
         rows: cells that the grid may fill, down.
         marks: a sign for each, in the same order, or nothing.
         first: rank of the first, from 0.
+        holes: whether to leave the pictures out, for a `Painter`.
 
     Returns:
         The grid, or None where not even one thumbnail fits.
@@ -136,14 +144,30 @@ def thumbnails(
         return None
     across, down, tile = found
     count = min(len(images), across * down)
+    width, height = across * (tile + 1) - 1, rows_of(images.shape[1], images.shape[2], tile)
     lines: list[list[Segment]] = []
+    tiles: list[Tile] = []
     for start in range(0, count, across):
         ranks = range(start, min(start + across, count))
-        pictures = [halfblock(images[rank], tile) for rank in ranks]
-        lines += [_join(cells) for cells in zip(*(p.lines for p in pictures), strict=True)]
-        lines.append(_join([_caption(rank, scores, marks, tile, first) for rank in ranks]))
-    width = across * (tile + 1) - 1
-    return Picture([Segment.adjust_line_length(line, width) for line in lines], width)
+        if holes:
+            lefts = range(0, width, tile + 1)
+            tiles += [
+                Tile(len(lines), left, height, tile, images[rank])
+                for left, rank in zip(lefts, ranks, strict=False)
+            ]
+            lines += [[_hole(width)]] * height
+        else:
+            pictures = [halfblock(images[rank], tile).lines for rank in ranks]
+            joined = [_join(cells) for cells in zip(*pictures, strict=True)]
+            lines += [Segment.adjust_line_length(line, width) for line in joined]
+        captions = _join([_caption(rank, scores, marks, tile, first) for rank in ranks])
+        lines.append(Segment.adjust_line_length(captions, width))
+    return Picture(lines, width, tuple(tiles))
+
+
+def _hole(columns: int) -> Segment:
+    """So many cells that are left as they are."""
+    return Segment(f"\x1b[{columns}C", None, [(ControlType.CURSOR_FORWARD, columns)])
 
 
 def _join(parts: Sequence[list[Segment]]) -> list[Segment]:
