@@ -205,6 +205,7 @@ class Run:
             self._snapshot,
             generation=history.generation,
             first_generation=history.generation,
+            swaps=self.folder.swaps(),
             log=(self._course.note,) if self._course.note else (),
         )
         if history.scored:

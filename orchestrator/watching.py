@@ -90,7 +90,7 @@ class Watcher:
             captions=tuple(str(text) for text in last.get("captions") or ()),
             scores=scores,
             baseline=read_baseline(run.get("baseline")),
-            swaps=tuple(event["generation"] for event in told if event.get("event") == "swap"),
+            swaps=self._folder.swaps(),
             services=_services(last),
             log=(f"watching; this run is {one.status}",),
         )

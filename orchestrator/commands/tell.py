@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.commands.options import JsonOption, RunFolderArgument
-from protocol.errors import BadRequestError
+from protocol.errors import BadRequestError, ConfigError
 
 if TYPE_CHECKING:
     from orchestrator.reports.reading import Story
@@ -95,14 +95,28 @@ def pick(
 
 def export(
     run: RunFolderArgument,
-    out: Annotated[Path, typer.Argument(help="A file: .csv, .parquet or .npz.")],
+    out: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Ending in .csv, .parquet or .npz."),
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="To evaluations.csv in RUN.")] = False,
+    parquet: Annotated[bool, typer.Option("--parquet", help="The same as Parquet.")] = False,
+    npz: Annotated[bool, typer.Option("--npz", help="The same for numpy.")] = False,
 ) -> None:
     """Write every evaluation of RUN to one table: scores and genomes.
 
-    orchestrator export runs/latest evaluations.csv
+    orchestrator export runs/latest --csv
+
+    orchestrator export runs/latest evaluations.parquet
     """
     from orchestrator.runs.export import export_run
 
+    kinds = [name for name, said in {"csv": csv, "parquet": parquet, "npz": npz}.items() if said]
+    chosen = [run / f"evaluations.{kind}" for kind in kinds]
+    chosen += [] if out is None else [out]
+    if len(chosen) != 1:
+        raise ConfigError("name one FILE, or say one of --csv, --parquet and --npz")
+    out = chosen[0]
     print(f"{out}: {export_run(run, out):,} evaluations")
 
 

@@ -14,11 +14,15 @@ from orchestrator.baseline import Baseline, read_baseline, sigmas
 from orchestrator.runs.folder import RunFolder
 from orchestrator.runs.pictures import read_recipe
 from orchestrator.settings import target_of
+from orchestrator.terminal.columns import aligned
 from orchestrator.terminal.snapshot import printable
 from protocol.errors import BadRequestError, GlasshouseError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+HEADINGS = ("RUN", "STATUS", "GENERATION", "BEST", "ALGORITHM", "TARGET")
+MOST_NAME = 48
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,14 @@ def table(found: list[Summary]) -> str:
     """For people, one line a run."""
     if not found:
         return "no run yet"
-    lines = []
-    for one in found:
-        best = "-" if one.best is None else f"{one.best:.3f}"
-        steps = f"{one.generation}/{one.generations}"
-        words = f"{one.name[:48]:48}  {one.status:8}  {steps:>9}  {best:>6}  {one.algorithm:6}"
-        lines.append(printable(f"{words}  {one.prompt}"))
-    return "\n".join(lines)
+    return "\n".join(aligned([HEADINGS, *map(_cells, found)], right=(2, 3)))
+
+
+def _cells(one: Summary) -> list[str]:
+    best = "-" if one.best is None else f"{one.best:.3f}"
+    steps = f"{one.generation}/{one.generations}"
+    cells = (one.name[:MOST_NAME], one.status, steps, best, one.algorithm, one.prompt)
+    return [printable(cell) for cell in cells]
 
 
 def details(path: Path) -> list[str]:

@@ -57,13 +57,23 @@ def chart(curves: Sequence[Curve], columns: int, rows: int, marks: Sequence[int]
         _append_row(text, [layer[row] for layer in layers], [curve.style for curve in curves])
         text.append("\n")
     last = max(1, *(len(curve.values) for curve in curves))
-    end = f"generation {last}" if width > 20 else str(last)
-    axis = list(f"1{end:>{width - 1}}")
-    for mark in marks:
-        if 1 <= mark <= last:
-            axis[round((mark - 1) / max(1, last - 1) * (width - 1))] = MARK
-    text.append(" " * margin + "".join(axis), "dim")
+    at = {round((m - 1) / max(1, last - 1) * (width - 1)) for m in marks if 1 <= m <= last}
+    text.append(" " * margin + _axis(width, at, f"generation {last}" if width > 20 else str(last)))
+    text.stylize("dim", len(text) - width)
+    text.highlight_words([MARK], "bold yellow")
     return text
+
+
+def _axis(columns: int, marked: set[int], end: str) -> str:
+    """From 1 to `end`, which stands as far to the right as the marks leave room."""
+    cells = ["1", *" " * (columns - 1)]
+    for left in range(columns - len(end), 1, -1):
+        if marked.isdisjoint(range(left - 1, left + len(end) + 1)):
+            cells[left : left + len(end)] = end
+            break
+    for column in marked:
+        cells[column] = MARK
+    return "".join(cells)
 
 
 def scatter(points: Sequence[tuple[float, float]], columns: int, rows: int, name: str) -> Text:

@@ -147,8 +147,9 @@ class Snapshot:
 
     @property
     def gain(self) -> float:
-        """How far the best similarity has risen over that of the first generation."""
-        return max(self.best) - self.best[0] if self.best else 0.0
+        """How far the best similarity has risen since the first generation with these models."""
+        since = self.best[self.swaps[-1] :] if self.swaps else self.best
+        return max(since) - since[0] if since else 0.0
 
     @property
     def over_random(self) -> float | None:

@@ -65,6 +65,24 @@ def test_a_chart_fills_its_cells(
 
 
 @pytest.mark.parametrize(
+    ("marks", "axis"),
+    [
+        ((), "1                    generation 9"),
+        ((1, 3, 99), "▲       ▲            generation 9"),
+        ((9,), "1                  generation 9 ▲"),
+        ((6, 8), "1      generation 9 ▲       ▲    "),
+        (tuple(range(1, 10)), "▲   ▲   ▲   ▲   ▲   ▲   ▲   ▲   ▲"),
+    ],
+)
+def test_swaps_are_marked_and_the_last_generation_stays_legible(
+    marks: tuple[int, ...], axis: str
+) -> None:
+    values = [n / 9 for n in range(1, 10)]
+    last = chart([Curve(values)], 38, 5, marks).plain.splitlines()[-1]
+    assert last[5:] == axis
+
+
+@pytest.mark.parametrize(
     ("points", "columns", "bars"),
     [
         ([0, 1, 2, 3, 4, 5, 6, 7], 8, "▁▂▃▄▅▆▇█"),
