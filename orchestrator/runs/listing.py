@@ -151,22 +151,23 @@ def details(path: Path) -> list[str]:
     one = summary_of(folder, run, events)
     best = "-" if one.best is None else f"{one.best:.3f} {one.over_random}".rstrip()
     lines = [
-        f"run          {one.folder}",
-        f"prompt       {one.prompt}",
-        f"status       {one.status}, generation {one.generation} of {one.generations}, best {best}",
-        f"started      {one.started}",
-        f"command      {(run.get('settings') or {}).get('command', '')}",
+        f"run           {one.folder}",
+        f"prompt        {one.prompt}",
+        f"status        {one.status}, generation {one.generation} of {one.generations}, "
+        f"best {best}",
+        f"started       {one.started}",
+        f"command       {(run.get('settings') or {}).get('command', '')}",
     ]
-    lines += [f"forked from  {one.parent}"] * bool(one.parent)
+    lines += [f"forked from   {one.parent}"] * bool(one.parent)
     for service in run.get("services") or []:
         role, model, digest = (str(service.get(key)) for key in ("role", "model", "digest"))
-        lines.append(f"{role:12} {model}  {digest}")
+        lines.append(f"{role:13} {model}  {digest}")
     for event in events:
         if event.get("event") == "swap":
             said = [event.get(key) for key in ("role", "model", "generation")]
-            lines.append("swapped      {} for {} after generation {}".format(*said))
+            lines.append("swapped       {} for {} after generation {}".format(*said))
     pictures = [*sorted(folder.path.glob("*.png")), folder.path / "latest.webp"]
-    lines += [f"picture      {picture}" for picture in pictures if picture.exists()]
+    lines += [f"picture       {picture}" for picture in pictures if picture.exists()]
     return [printable(line) for line in lines]
 
 

@@ -89,7 +89,7 @@ class Snapshot:
         favourites: genomes that the user likes.
         banned: genomes that the user will not have bred from.
         baseline: how random latents score; None while unknown.
-        swaps: generations after which a model was swapped.
+        swaps: generations after which scores are of another model, or for another prompt.
         services: every service that the run uses.
         log: the latest log lines, oldest first.
     """

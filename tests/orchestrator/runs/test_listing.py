@@ -54,8 +54,8 @@ def test_the_best_is_that_of_the_models_of_now(tmp_path: Path) -> None:
     folder.append_event({"event": "generation", "generation": 2, "best": 0.4})
     assert summary(folder.path).best == 0.4
     shown = CliRunner().invoke(app, ["show", str(folder.path)]).output
-    assert "swapped      generator for other after generation 1" in shown
-    assert "command      orchestrator run 'a car'" in shown
+    assert "swapped       generator for other after generation 1" in shown
+    assert "command       orchestrator run 'a car'" in shown
     found = json.loads(CliRunner().invoke(app, ["show", str(folder.path), "--json"]).output)
     assert found["summary"]["generation"] == 2
     assert found["run"]["settings"]["prompt"] == "a car"
