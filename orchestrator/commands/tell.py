@@ -1,5 +1,6 @@
 """`report`, `compare`, `pick`, `export` and `rm`: telling of runs, and clearing them away."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,8 +57,9 @@ def compare(runs: Runs, json: JsonOption = False) -> None:
         from orchestrator.terminal.braille import Curve, chart
 
         styles = ("green", "blue", "magenta", "yellow", "cyan", "red")
+        last = max((max(story.numbers(), default=0) for story in stories), default=0)
         lines = [
-            Curve(tuple(story.column("best")), styles[index % len(styles)])
+            Curve(_by_generation(story, last), styles[index % len(styles)])
             for index, story in enumerate(stories)
             if story.generations
         ]
@@ -65,6 +67,12 @@ def compare(runs: Runs, json: JsonOption = False) -> None:
             console = Console(highlight=False)
             console.print()
             console.print(chart(lines, min(100, console.width), 14))
+
+
+def _by_generation(story: "Story", last: int) -> tuple[float, ...]:
+    """The best of each generation up to `last`; no number where the run has none."""
+    best = dict(zip(story.numbers(), story.column("best").tolist(), strict=True))
+    return tuple(best.get(number, math.nan) for number in range(1, last + 1))
 
 
 def pick(

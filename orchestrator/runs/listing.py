@@ -150,11 +150,11 @@ def details(path: Path) -> list[str]:
     run, events = folder.read_run(), folder.events()
     one = summary_of(folder, run, events)
     best = "-" if one.best is None else f"{one.best:.3f} {one.over_random}".rstrip()
+    steps = f"{one.generation} of {one.generations}"
     lines = [
         f"run           {one.folder}",
         f"prompt        {one.prompt}",
-        f"status        {one.status}, generation {one.generation} of {one.generations}, "
-        f"best {best}",
+        f"status        {one.status}, generation {steps}, best {best}",
         f"started       {one.started}",
         f"command       {(run.get('settings') or {}).get('command', '')}",
     ]

@@ -126,20 +126,23 @@ def plot(
 ) -> npt.NDArray[np.bool_]:
     """The dots of one line, `(4 * rows, 2 * columns)` bool, top row first.
 
-    Neighbouring dots are joined, so that a jump is a stroke and not a hole.
+    Neighbouring dots are joined, so that a jump is a stroke and not a hole. Before the first number
+    and behind the last there is no line.
     """
     dots = np.zeros((4 * rows, 2 * columns), np.bool_)
     y = np.asarray(values, np.float64)
     x = np.flatnonzero(np.isfinite(y))
     if not len(x):
         return dots
-    at = np.interp(np.linspace(0, max(len(y) - 1, 1), 2 * columns), x, y[x])
-    level = np.rint((high - at) / (high - low) * (4 * rows - 1)).astype(int)
+    where = np.linspace(0, max(len(y) - 1, 1), 2 * columns)
+    near = (where[1] - where[0]) / 2 if len(y) > 1 else np.inf  # one generation is a whole line
+    there = (where >= x[0] - near) & (where <= x[-1] + near)
+    level = np.rint((high - np.interp(where, x, y[x])) / (high - low) * (4 * rows - 1)).astype(int)
     before = np.concatenate([level[:1], level[:-1]])
     first = np.where(before < level, before + 1, level)
     last = np.where(before > level, before - 1, level)
     height = np.arange(4 * rows)[:, None]
-    stroke: npt.NDArray[np.bool_] = (height >= first) & (height <= last)
+    stroke: npt.NDArray[np.bool_] = (height >= first) & (height <= last) & there
     return stroke
 
 
