@@ -30,7 +30,7 @@ def test_a_rising_line_goes_from_the_lower_left_to_the_upper_right() -> None:
 def test_before_the_first_number_and_behind_the_last_there_is_no_line() -> None:
     dots = plot([math.nan, 1, 0, math.nan, math.nan], 10, 1, 0, 1)
     drawn = np.flatnonzero(dots.any(0))
-    assert (drawn.min(), drawn.max()) == (5, 9)
+    assert (drawn.min(), drawn.max()) == (5, 10)
     assert plot([0.5], 10, 1, 0, 1).any(0).all(), "but the first generation of a run is seen"
     assert plot([0.5, math.nan], 10, 1, 0, 1).any(0).sum() == 1
     assert plot([math.nan, 0.5, math.nan], 10, 1, 0, 1).any()
