@@ -150,19 +150,14 @@ def _show(grid: Path, scores: list[float]) -> None:
 
     from orchestrator.runs.pictures import read_grid
     from orchestrator.terminal.choose import can_show_images
-    from orchestrator.terminal.halfblock import thumbnails
+    from orchestrator.terminal.halfblock import sheet
 
     console = Console(highlight=False)
     print(f"the population, best first: {grid}")
     if not can_show_images(console, "auto"):
         return
-    images = read_grid(grid, len(scores))
-    across = 4
-    for start in range(0, len(images), across):
-        row = slice(start, start + across)
-        drawn = thumbnails(images[row], scores[row], console.width, 24, first=start)
-        if drawn is not None:
-            console.print(drawn)
+    columns, rows = console.size
+    console.print(sheet(read_grid(grid, len(scores)), scores, columns, rows - 3))
 
 
 def _agreed(path: Path) -> bool:

@@ -32,6 +32,8 @@ Pixels = npt.NDArray[np.uint8]
 UPPER_HALF = "▀"
 LAYOUTS = ((4, 4, 14), (4, 3, 12), (4, 2, 8), (4, 1, 7), (2, 1, 7), (1, 1, 7))
 """Thumbnails across, thumbnails down, and the columns that a thumbnail of this layout needs."""
+LEAST_TILE = 8
+"""Columns of a thumbnail in which its rank and score have room."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,13 +117,39 @@ def layout(columns: int, rows: int, height: int, width: int) -> tuple[int, int, 
     return None
 
 
+def sheet(images: npt.NDArray[Any], scores: Sequence[float], columns: int, rows: int) -> Picture:
+    """All of `images`, as large as they fit on one screen; where they cannot, it is longer.
+
+    Args:
+        images: `(k, h, w, 3)` uint8, best first; at least one.
+        scores: similarity of each, in the same order.
+        columns: of the screen.
+        rows: of the screen.
+    """
+    widest = min(len(images), max(1, (columns + 1) // (LEAST_TILE + 1)))
+    for across in range(min(4, widest), widest + 1):
+        tile = (columns + 1) // across - 1
+        down = -(-len(images) // across)
+        high = rows_of(images.shape[1], images.shape[2], tile) + 1
+        if down * high <= rows:
+            break
+    lines: list[list[Segment]] = []
+    for start in range(0, len(images), across):
+        row = slice(start, start + across)
+        tiles = [halfblock(image, tile).lines for image in images[row]]
+        lines += map(_join, zip(*tiles, strict=True))
+        ranks = range(start, min(start + across, len(images)))
+        lines.append(_join([_caption(rank, scores, (), tile) for rank in ranks]))
+    width = across * (tile + 1) - 1
+    return Picture([Segment.adjust_line_length(line, width) for line in lines], width)
+
+
 def thumbnails(
     images: npt.NDArray[Any],
     scores: Sequence[float],
     columns: int,
     rows: int,
     marks: Sequence[str] = (),
-    first: int = 0,
     *,
     holes: bool = False,
 ) -> Picture | None:
@@ -133,7 +161,6 @@ def thumbnails(
         columns: cells that the grid may fill, across.
         rows: cells that the grid may fill, down.
         marks: a sign for each, in the same order, or nothing.
-        first: rank of the first, from 0.
         holes: whether to leave the pictures out, for a `Painter`.
 
     Returns:
@@ -160,7 +187,7 @@ def thumbnails(
             pictures = [halfblock(images[rank], tile).lines for rank in ranks]
             joined = [_join(cells) for cells in zip(*pictures, strict=True)]
             lines += [Segment.adjust_line_length(line, width) for line in joined]
-        captions = _join([_caption(rank, scores, marks, tile, first) for rank in ranks])
+        captions = _join([_caption(rank, scores, marks, tile) for rank in ranks])
         lines.append(Segment.adjust_line_length(captions, width))
     return Picture(lines, width, tuple(tiles))
 
@@ -179,11 +206,9 @@ def _join(parts: Sequence[list[Segment]]) -> list[Segment]:
 
 
 def _caption(
-    rank: int, scores: Sequence[float], marks: Sequence[str], columns: int, first: int
+    rank: int, scores: Sequence[float], marks: Sequence[str], columns: int
 ) -> list[Segment]:
     """`1 0.312 ♥`: rank from 1, similarity, never a percentage, and the user's mark."""
     score = f"{scores[rank]:.3f}" if rank < len(scores) else ""
-    text = f"{first + rank + 1} {score} {marks[rank] if rank < len(marks) else ''}".rstrip()
-    return [
-        Segment(text[:columns].center(columns), Style(dim=first + rank > 0, bold=first + rank == 0))
-    ]
+    text = f"{rank + 1} {score} {marks[rank] if rank < len(marks) else ''}".rstrip()
+    return [Segment(text[:columns].center(columns), Style(dim=rank > 0, bold=rank == 0))]
