@@ -58,18 +58,19 @@ def chart(curves: Sequence[Curve], columns: int, rows: int, marks: Sequence[int]
         text.append("\n")
     last = max(1, *(len(curve.values) for curve in curves))
     at = {round((m - 1) / max(1, last - 1) * (width - 1)) for m in marks if 1 <= m <= last}
-    text.append(" " * margin + _axis(width, at, f"generation {last}" if width > 20 else str(last)))
+    ends = (f"generation {last}", str(last)) if width > 20 else (str(last),)
+    text.append(" " * margin + _axis(width, at, ends))
     text.stylize("dim", len(text) - width)
-    text.highlight_words([MARK], "bold yellow")
+    text.highlight_words([MARK], "not dim bold yellow")
     return text
 
 
-def _axis(columns: int, marked: set[int], end: str) -> str:
-    """From 1 to `end`, which stands as far to the right as the marks leave room."""
+def _axis(columns: int, marked: set[int], ends: Sequence[str]) -> str:
+    """From 1 to the first of `ends` that the marks leave room for at the right edge."""
     cells = ["1", *" " * (columns - 1)]
-    for left in range(columns - len(end), 1, -1):
-        if marked.isdisjoint(range(left - 1, left + len(end) + 1)):
-            cells[left : left + len(end)] = end
+    for end in ends:
+        if marked.isdisjoint(range(columns - len(end) - 1, columns)):
+            cells[-len(end) :] = end
             break
     for column in marked:
         cells[column] = MARK

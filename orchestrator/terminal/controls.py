@@ -22,7 +22,7 @@ HELP = (
     "keys",
     "p      pause, and go on",
     "s      save the population, the best picture and the grid now",
-    "1 - 9  favourite: keep this picture as a file, and breed from it as from the best",
+    "1 - 9  favourite: keep this picture, and breed from it as from the best",
     "x      ban: then 1 - 9, a picture that is not to be bred from again",
     "g      swap the generator of this run",
     "q      finish this generation, save and exit (as Ctrl-C)",

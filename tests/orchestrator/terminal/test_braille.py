@@ -78,8 +78,8 @@ def test_a_chart_fills_its_cells(
     [
         ((), "1                    generation 9"),
         ((1, 3, 99), "▲       ▲            generation 9"),
-        ((9,), "1                  generation 9 ▲"),
-        ((6, 8), "1      generation 9 ▲       ▲    "),
+        ((9,), "1                               ▲"),
+        ((6, 8), "1                   ▲       ▲   9"),
         (tuple(range(1, 10)), "▲   ▲   ▲   ▲   ▲   ▲   ▲   ▲   ▲"),
     ],
 )
