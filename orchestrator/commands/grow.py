@@ -451,6 +451,11 @@ def swap(
     from protocol.naming import model_key
 
     one_of("ROLE", role, ("generator", "clip", "discriminator"))
+    if model == "none":
+        raise ConfigError(
+            f"a living run keeps a {role}; name another model, or leave the discriminator out of a "
+            f"fork: orchestrator fork {run} --discriminator none"
+        )
     wish = Wish(role, model_key(model), reseed)  # type: ignore[arg-type] # checked above
     print(ask(RunFolder.open(run), wish))
 

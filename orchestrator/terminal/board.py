@@ -27,7 +27,7 @@ from orchestrator.terminal.choose import (
     make_painter,
 )
 from orchestrator.terminal.frame import services_line
-from orchestrator.terminal.halfblock import Picture, thumbnails
+from orchestrator.terminal.halfblock import Picture, largest, rows_of, thumbnails
 from orchestrator.terminal.live import LiveDisplay
 from orchestrator.terminal.plain import JsonDisplay, PlainDisplay, QuietDisplay
 from orchestrator.terminal.snapshot import Phase, ServiceStatus, Snapshot, clock, printable
@@ -166,7 +166,13 @@ class BoardFrame:
         pairs = [(one.thumbnails[0], one.scores[0]) for one in shown if one.thumbnails is not None]
         if self._images and pairs and len({image.shape for image, _ in pairs}) == 1:
             images, scores = zip(*pairs, strict=True)
-            return thumbnails(np.stack(images), scores, columns, rows, holes=self._holes)
+            height, width = images[0].shape[:2]
+            grid = largest(len(images), columns, rows, height, width)
+            fits = grid[1] * (rows_of(height, width, grid[2]) + 1) <= rows
+            return thumbnails(
+                np.stack(images), scores, columns, rows,
+                grid=grid if fits else None, holes=self._holes,
+            )  # fmt: skip
         return None
 
 

@@ -32,6 +32,8 @@ Pixels = npt.NDArray[np.uint8]
 UPPER_HALF = "▀"
 LAYOUTS = ((4, 4, 14), (4, 3, 12), (4, 2, 8), (4, 1, 7), (2, 1, 7), (1, 1, 7))
 """Thumbnails across, thumbnails down, and the columns that a thumbnail of this layout needs."""
+Grid = tuple[int, int, int]
+"""Thumbnails across, thumbnails down, and the columns of each."""
 LEAST_TILE = 8
 """Columns of a thumbnail in which its rank and score have room."""
 
@@ -99,7 +101,7 @@ def _line(cells: list[list[int]]) -> list[Segment]:
     ]
 
 
-def layout(columns: int, rows: int, height: int, width: int) -> tuple[int, int, int] | None:
+def layout(columns: int, rows: int, height: int, width: int) -> Grid | None:
     """The fullest grid that fits: thumbnails across, down, and the columns of each.
 
     Args:
@@ -117,6 +119,24 @@ def layout(columns: int, rows: int, height: int, width: int) -> tuple[int, int, 
     return None
 
 
+def largest(count: int, columns: int, rows: int, height: int, width: int) -> Grid:
+    """The grid that shows all pictures as large as they fit; the smallest where they do not.
+
+    Args:
+        count: how many, at least one.
+        columns: cells to fill, across.
+        rows: cells to fill, down.
+        height: height of a picture in pixels.
+        width: width of a picture in pixels.
+    """
+    most = min(count, max(1, (columns + 1) // (LEAST_TILE + 1)))
+    for across in range(1, most + 1):
+        grid = across, -(-count // across), (columns + 1) // across - 1
+        if grid[1] * (rows_of(height, width, grid[2]) + 1) <= rows:
+            break
+    return grid
+
+
 def sheet(images: npt.NDArray[Any], scores: Sequence[float], columns: int, rows: int) -> Picture:
     """All of `images`, as large as they fit on one screen; where they cannot, it is longer.
 
@@ -126,13 +146,7 @@ def sheet(images: npt.NDArray[Any], scores: Sequence[float], columns: int, rows:
         columns: of the screen.
         rows: of the screen.
     """
-    widest = min(len(images), max(1, (columns + 1) // (LEAST_TILE + 1)))
-    for across in range(min(4, widest), widest + 1):
-        tile = (columns + 1) // across - 1
-        down = -(-len(images) // across)
-        high = rows_of(images.shape[1], images.shape[2], tile) + 1
-        if down * high <= rows:
-            break
+    across, _, tile = largest(len(images), columns, rows, images.shape[1], images.shape[2])
     lines: list[list[Segment]] = []
     for start in range(0, len(images), across):
         row = slice(start, start + across)
@@ -151,6 +165,7 @@ def thumbnails(
     rows: int,
     marks: Sequence[str] = (),
     *,
+    grid: Grid | None = None,
     holes: bool = False,
 ) -> Picture | None:
     """The first of `images` as a grid, each with its rank and score beneath.
@@ -161,12 +176,15 @@ def thumbnails(
         columns: cells that the grid may fill, across.
         rows: cells that the grid may fill, down.
         marks: a sign for each, in the same order, or nothing.
+        grid: how they lie; as many as fit without.
         holes: whether to leave the pictures out, for a `Painter`.
 
     Returns:
         The grid, or None where not even one thumbnail fits.
     """
-    found = layout(columns, rows, images.shape[1], images.shape[2]) if len(images) else None
+    found = grid or (
+        layout(columns, rows, images.shape[1], images.shape[2]) if len(images) else None
+    )
     if found is None:
         return None
     across, down, tile = found
