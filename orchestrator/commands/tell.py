@@ -97,7 +97,7 @@ def pick(
                 "nobody is here to ask; name the picture: orchestrator pick RUN 7"
             )
         _show(population.folder.path / "latest.webp", population.scores)
-        rank = typer.prompt("keep which picture?", type=int)
+        rank = typer.prompt("keep which picture?", prompt_suffix=" ", type=int)
     print(keep(population, rank))
 
 

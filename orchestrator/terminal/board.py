@@ -85,7 +85,7 @@ class Board:
         lines: one a search, in the order of the targets.
         generations: wanted, of all searches together.
         elapsed_s: seconds since the first began.
-        phase: `done` when all have ended.
+        phase: `starting` before the first search begins, `done` when all have ended.
     """
 
     lines: tuple[Line, ...]
@@ -130,6 +130,8 @@ class BoardFrame:
         """The whole board, exactly `rows` lines of `columns` cells."""
         most = max(1, (rows // 2 if self._images else rows) - 4)
         words = f"{board.ended} of {len(board.lines)} targets  {clock(board.elapsed_s)}"
+        if board.phase == "starting":
+            words = f"starting services  {clock(board.elapsed_s)}"
         width = max(4, columns - len(words) - 3)
         head = Table.grid(padding=(0, 1))
         head.add_row(
@@ -215,6 +217,8 @@ class PlainBoard(PlainDisplay):
 
     def update(self, board: Board) -> None:  # type: ignore[override] # of many searches
         """Print what is new since the last board."""
+        if board.phase == "starting":
+            self.message(f"starting services for {len(board.lines)} searches")
         for number, line in enumerate(board.lines):
             old, self._states[number] = self._states.get(number, "waiting"), line.state
             if line.state != old and line.state in {"starting", *ENDED}:
@@ -276,6 +280,11 @@ class Chalk:
         self._display = display
         self._began = time.monotonic()
         self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Show that services are being started, before there is anything of any search."""
+        with self._lock:
+            self._display.update(Board(tuple(self._lines), self._generations, phase="starting"))  # type: ignore[arg-type] # boards are what it draws
 
     def put(self, number: int, **changes: object) -> None:
         """Change what is said of one search, counted from 0."""
