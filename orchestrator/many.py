@@ -126,6 +126,7 @@ def grow_each(
     """
     with TemporaryDirectory() as logs, LocalLauncher(Path(logs)) as launcher:
         services = Services()
+        chalk.begin()
         with contextlib.suppress(StoppedError):  # then no search begins either
             services = _services(searches, launcher, interrupts)
 

@@ -294,7 +294,6 @@ class Run:
         )
         self._show(
             generator=self._settings.generator,
-            swaps=(*self._snapshot.swaps, history.generation),
             log=(*self._snapshot.log, swapped.message)[-20:],
         )
         if history.scored:
@@ -325,8 +324,10 @@ class Run:
             genomes=tuple(one.genome.tobytes() for one in shown),
             favourites=self._attendant.favourites,
             banned=history.banned,
+            swaps=tuple(history.changes),
         )
-        if self._told < history.generation:
+        rescored = history.generation in history.changes  # scores that no curve has
+        if self._told < history.generation and not rescored:
             self._told = history.generation
             self.folder.append_event(self._snapshot.event())
 

@@ -40,7 +40,7 @@ class Watcher:
         self._thumbnails: Pixels | None = None
 
     def watch(self, *, once: bool = False) -> None:
-        """Follow the run until it ends, or just look `once`.
+        """Follow the run until it ends or the user leaves, or just look `once`.
 
         Raises:
             GlasshouseError: it is no run, or damaged.
@@ -50,7 +50,8 @@ class Watcher:
             while True:
                 snapshot = self.snapshot()
                 self._display.update(snapshot)
-                if once or snapshot.phase == "done":
+                asked = any(one.action == "finish" for one in self._display.requests())
+                if once or asked or snapshot.phase == "done":
                     return
                 time.sleep(LOOK_S)
         finally:
@@ -89,7 +90,7 @@ class Watcher:
             captions=tuple(str(text) for text in last.get("captions") or ()),
             scores=scores,
             baseline=read_baseline(run.get("baseline")),
-            swaps=tuple(event["generation"] for event in told if event.get("event") == "swap"),
+            swaps=self._folder.swaps(),
             services=_services(last),
             log=(f"watching; this run is {one.status}",),
         )

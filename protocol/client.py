@@ -208,16 +208,16 @@ class Client:
             self.step()
 
     def await_pong(self, service: Service, timeout_s: float = 2.0) -> None:
-        """Ask for a first sign of progress and wait for it.
+        """Ask for a sign of progress and wait for one.
 
         Raises:
             DeadlineError: none came in time.
             GlasshouseError: the service is lost.
         """
-        until = time.monotonic() + timeout_s
+        until, before = time.monotonic() + timeout_s, service.pong
         service.session.ping(time.monotonic())
         self._flush(service)
-        while service.pong is None:
+        while service.pong is before:
             if service.session.error is not None:
                 raise service.session.error
             if time.monotonic() > until:

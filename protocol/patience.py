@@ -37,7 +37,7 @@ class Patience:
     silence_s: float = 20.0
     hung_s: float = 30.0
     answer_s: float = 120.0
-    start_s: float = 120.0
+    start_s: float = 300.0
     away_s: float = 60.0
     steady_s: float = 300.0
     restarts: int = 5

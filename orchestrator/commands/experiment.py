@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from orchestrator.commands.options import one_of
+from orchestrator.commands.options import JsonOption, one_of
 
 if TYPE_CHECKING:
     from orchestrator.experiments.grid import Experiment
@@ -102,13 +102,20 @@ def plot(folder: Folder) -> None:
 def show(
     named: Named,
     scale: Scale = "full",
+    json: JsonOption = False,
 ) -> None:
     """Say what an experiment would run, cell by cell, and start nothing."""
     from orchestrator.experiments.grid import find, read_experiment
+    from orchestrator.runs.storage import to_json
 
     experiment = read_experiment(find(named), scale)
     document, cells = experiment.document, experiment.cells
     evaluations = sum(cell.settings.population * cell.settings.steps for cell in cells)
+    if json:
+        told = {"name": experiment.name, "about": document.about, "evaluations": evaluations,
+                "show": document.show, "cells": [cell.title for cell in cells]}  # fmt: skip
+        print(to_json(told, indent=2).decode())
+        return
     print(f"{experiment.name}: {document.about}")
     print(f"{len(cells)} runs, about {evaluations:,} evaluations; shows {', '.join(document.show)}")
     for cell in cells:
@@ -116,12 +123,17 @@ def show(
 
 
 @app.command()
-def ls() -> None:
+def ls(json: JsonOption = False) -> None:
     """List the experiments that come along."""
     from orchestrator.experiments.grid import bundled, read_experiment
+    from orchestrator.runs.storage import to_json
 
-    for name, path in bundled().items():
-        document = read_experiment(path).document
+    found = {name: read_experiment(path).document for name, path in bundled().items()}
+    if json:
+        rows = [{"name": n, "about": one.about, "source": one.source} for n, one in found.items()]
+        print(to_json(rows, indent=2).decode())
+        return
+    for name, document in found.items():
         print(f"{name:28} {document.about}  [{document.source}]")
 
 

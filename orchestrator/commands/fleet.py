@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.commands.config import ConfigOption
-from orchestrator.commands.options import JsonOption
+from orchestrator.commands.options import JsonOption, say
 from protocol.errors import BadRequestError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from orchestrator.fleet.status import Seen
     from protocol.registry import Registered
 
 ROLES = ("generator", "clip", "discriminator")
@@ -103,20 +104,18 @@ def down(
 
 def ps(json: JsonOption = False) -> None:
     """List this user's living services, those of runs included."""
-    from orchestrator.fleet.status import look, table
-    from orchestrator.runs.storage import to_json
+    from orchestrator.fleet.status import look
 
-    seen = look()
-    print(to_json(seen, indent=2).decode() if json else table(seen))
+    _say(look(), json=json)
 
 
 @services.command()
-def ping(name: OneName) -> None:
+def ping(name: OneName, json: JsonOption = False) -> None:
     """Ask one service how it is; exit code 0 if it is ready or busy."""
-    from orchestrator.fleet.status import look, table
+    from orchestrator.fleet.status import look
 
     seen = look([_one(name)])
-    print(table(seen))
+    _say(seen, json=json)
     if seen[0].state not in {"ready", "busy"}:
         raise typer.Exit(ServiceError.exit_code)
 
@@ -135,6 +134,13 @@ def logs(name: OneName) -> None:
     from orchestrator.fleet.lasting import read_log
 
     print(read_log(name), end="")
+
+
+def _say(seen: "list[Seen]", *, json: bool) -> None:
+    from orchestrator.fleet.status import table
+    from orchestrator.runs.storage import to_json
+
+    say(to_json(seen, indent=2).decode() if json else table(seen))
 
 
 def _end(chosen: "Sequence[Registered]", timeout_s: float) -> None:

@@ -83,7 +83,13 @@ Ui = Annotated[
     str, typer.Option("--ui", help="auto, live, plain, json or quiet.", rich_help_panel=OUTPUT)
 ]
 Images = Annotated[
-    str, typer.Option("--images", help="Thumbnails: auto, half or off.", rich_help_panel=OUTPUT)
+    str,
+    typer.Option(
+        "--images",
+        help="Thumbnails: auto, half (blocks), kitty or sixel (pixels, where the terminal shows "
+        "them), off.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 
@@ -454,6 +460,11 @@ def swap(
     from protocol.naming import model_key
 
     one_of("ROLE", role, ("generator", "clip", "discriminator"))
+    if model == "none":
+        raise ConfigError(
+            f"a living run keeps a {role}; name another model, or leave the discriminator out of a "
+            f"fork: orchestrator fork {run} --discriminator none"
+        )
     wish = Wish(role, model_key(model), reseed)  # type: ignore[arg-type] # checked above
     print(ask(RunFolder.open(run), wish))
 
@@ -470,7 +481,7 @@ def watch(
     """
     from orchestrator.watching import watch as follow
 
-    follow(run, _display(ui, images), once=once)
+    follow(run, _display(ui, images, watching=True), once=once)
 
 
 def _plan(ui: str, settings: "RunSettings", targets: Path | None) -> NoReturn:
@@ -545,18 +556,23 @@ def _grow_many(ui: str, images: str, settings: "RunSettings", path: Path, jobs: 
 
 def _check_display(ui: str, images: str) -> None:
     one_of("--ui", ui, ("auto", "live", "plain", "json", "quiet"))
-    one_of("--images", images, ("auto", "half", "off"))
+    one_of("--images", images, ("auto", "half", "kitty", "sixel", "off"))
 
 
 def _display(
-    ui: str, images: str, offers: "Callable[[], Sequence[Offer]] | None" = None
+    ui: str,
+    images: str,
+    offers: "Callable[[], Sequence[Offer]] | None" = None,
+    *,
+    watching: bool = False,
 ) -> "Display":
     """How to show a run here; with keys where there are generators to offer."""
     from orchestrator.terminal import make_display
 
     _check_display(ui, images)
     stream = sys.stdout if ui == "json" else sys.stderr
-    return make_display(ui, images, stream, os.environ, offers)  # type: ignore[arg-type] # checked above
+    how = (ui, images, stream, os.environ, offers)
+    return make_display(*how, watching=watching)  # type: ignore[arg-type] # checked above
 
 
 def _parameters(given: list[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.commands.options import JsonOption
 from protocol import keys
 
 app = typer.Typer(
@@ -41,8 +42,16 @@ def trust(
 
 
 @app.command("list")
-def list_keys() -> None:
+def list_keys(json: JsonOption = False) -> None:
     """Print your public key, who may use your services, and the services you trust."""
+    if json:
+        from orchestrator.runs.storage import to_json
+
+        trusted = {f"tcp://{place}": key for place, key in keys.servers().items()}
+        yours = keys.identity().public.hex()
+        found = {"yours": yours, "allowed": keys.allowed(), "trusted": trusted}
+        typer.echo(to_json(found, indent=2).decode())
+        return
     typer.echo(f"yours    {keys.identity().public.hex()}")
     for key, name in keys.allowed().items():
         typer.echo(f"allowed  {key}  {name}")

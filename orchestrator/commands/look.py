@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands.options import JsonOption, RunFolderArgument
+from orchestrator.commands.options import JsonOption, RunFolderArgument, say
 
 
 def verify(
@@ -36,7 +36,7 @@ def ls(
     from orchestrator.runs.storage import to_json
 
     found = summaries(runs)
-    print(to_json(found, indent=2).decode() if json else table(found))
+    say(to_json(found, indent=2).decode() if json else table(found))
 
 
 def show(run: RunFolderArgument, json: JsonOption = False) -> None:
@@ -83,11 +83,16 @@ def doctor(
         raise typer.Exit(ConfigError.exit_code)
 
 
-def algorithms() -> None:
+def algorithms(json: JsonOption = False) -> None:
     """List the search algorithms and their parameters."""
+    from orchestrator.runs.storage import to_json
     from orchestrator.search import describe_algorithms
 
-    for info in describe_algorithms():
+    found = describe_algorithms()
+    if json:
+        print(to_json(found, indent=2).decode())
+        return
+    for info in found:
         genes = "any genes" if len(info.kinds) == 4 else f"{' and '.join(info.kinds)} genes"
         objectives = "objectives" if info.objectives == "several" else "objective"
         measures = ", at least one --measure" if info.measures else ""
@@ -104,9 +109,13 @@ def algorithms() -> None:
     print("--profile legacy makes ga, nsga2 and de stand for the published ones.")
 
 
-def presets() -> None:
+def presets(json: JsonOption = False) -> None:
     """List the configurations of CLIP-GLaSS and the thesis, for: orchestrator run --preset."""
     from orchestrator.presets import PRESETS
+    from orchestrator.runs.storage import to_json
 
+    if json:
+        print(to_json(PRESETS, indent=2).decode())
+        return
     for preset in PRESETS:
         print(f"{preset.name:22} {preset.described()}")

@@ -1,5 +1,7 @@
 """Options and checks that several commands share."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +11,15 @@ from protocol.errors import ConfigError
 
 RunFolderArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
+
+
+def say(text: str) -> None:
+    """Print lines; on a terminal those that are too long are cut and not wrapped."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        cut = (line if len(line) <= width else f"{line[: width - 1]}…" for line in text.split("\n"))
+        text = "\n".join(cut)
+    print(text)
 
 
 def one_of(option: str, value: str, known: tuple[str, ...]) -> None:

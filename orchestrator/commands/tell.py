@@ -1,5 +1,6 @@
 """`report`, `compare`, `pick`, `export` and `rm`: telling of runs, and clearing them away."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.commands.options import JsonOption, RunFolderArgument
-from protocol.errors import BadRequestError
+from protocol.errors import BadRequestError, ConfigError
 
 if TYPE_CHECKING:
     from orchestrator.reports.reading import Story
@@ -56,8 +57,9 @@ def compare(runs: Runs, json: JsonOption = False) -> None:
         from orchestrator.terminal.braille import Curve, chart
 
         styles = ("green", "blue", "magenta", "yellow", "cyan", "red")
+        last = max((max(story.numbers(), default=0) for story in stories), default=0)
         lines = [
-            Curve(tuple(story.column("best")), styles[index % len(styles)])
+            Curve(_by_generation(story, last), styles[index % len(styles)])
             for index, story in enumerate(stories)
             if story.generations
         ]
@@ -65,6 +67,12 @@ def compare(runs: Runs, json: JsonOption = False) -> None:
             console = Console(highlight=False)
             console.print()
             console.print(chart(lines, min(100, console.width), 14))
+
+
+def _by_generation(story: "Story", last: int) -> tuple[float, ...]:
+    """The best of each generation up to `last`; no number where the run has none."""
+    best = dict(zip(story.numbers(), story.column("best").tolist(), strict=True))
+    return tuple(best.get(number, math.nan) for number in range(1, last + 1))
 
 
 def pick(
@@ -89,20 +97,34 @@ def pick(
                 "nobody is here to ask; name the picture: orchestrator pick RUN 7"
             )
         _show(population.folder.path / "latest.webp", population.scores)
-        rank = typer.prompt("keep which picture?", type=int)
+        rank = typer.prompt("keep which picture?", prompt_suffix=" ", type=int)
     print(keep(population, rank))
 
 
 def export(
     run: RunFolderArgument,
-    out: Annotated[Path, typer.Argument(help="A file: .csv, .parquet or .npz.")],
+    out: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Ending in .csv, .parquet or .npz."),
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="To evaluations.csv in RUN.")] = False,
+    parquet: Annotated[bool, typer.Option("--parquet", help="The same as Parquet.")] = False,
+    npz: Annotated[bool, typer.Option("--npz", help="The same for numpy.")] = False,
 ) -> None:
     """Write every evaluation of RUN to one table: scores and genomes.
 
-    orchestrator export runs/latest evaluations.csv
+    orchestrator export runs/latest --csv
+
+    orchestrator export runs/latest evaluations.parquet
     """
     from orchestrator.runs.export import export_run
 
+    kinds = [name for name, said in {"csv": csv, "parquet": parquet, "npz": npz}.items() if said]
+    chosen = [run / f"evaluations.{kind}" for kind in kinds]
+    chosen += [] if out is None else [out]
+    if len(chosen) != 1:
+        raise ConfigError("name one FILE, or say one of --csv, --parquet and --npz")
+    out = chosen[0]
     print(f"{out}: {export_run(run, out):,} evaluations")
 
 
@@ -128,19 +150,14 @@ def _show(grid: Path, scores: list[float]) -> None:
 
     from orchestrator.runs.pictures import read_grid
     from orchestrator.terminal.choose import can_show_images
-    from orchestrator.terminal.halfblock import thumbnails
+    from orchestrator.terminal.halfblock import sheet
 
     console = Console(highlight=False)
     print(f"the population, best first: {grid}")
     if not can_show_images(console, "auto"):
         return
-    images = read_grid(grid, len(scores))
-    across = 4
-    for start in range(0, len(images), across):
-        row = slice(start, start + across)
-        drawn = thumbnails(images[row], scores[row], console.width, 24, first=start)
-        if drawn is not None:
-            console.print(drawn)
+    columns, rows = console.size
+    console.print(sheet(read_grid(grid, len(scores)), scores, columns, rows - 3))
 
 
 def _agreed(path: Path) -> bool:

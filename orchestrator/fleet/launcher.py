@@ -22,7 +22,7 @@ from protocol.endpoints import new_endpoint, remove_socket, sweep
 from protocol.errors import BY_CODE, GlasshouseError, ServiceError, StorageError
 from protocol.messages import Role
 
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 5.0
 POLL_S = 0.05
 

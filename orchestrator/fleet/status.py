@@ -1,9 +1,11 @@
 """How the services of a user are: what `orchestrator ps` shows."""
 
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.terminal.columns import aligned
 from protocol.client import Client, Service
 from protocol.errors import GlasshouseError
 from protocol.messages import ClientNames, Clients
@@ -11,12 +13,16 @@ from protocol.naming import weights_path
 from protocol.registry import Registered, registered
 
 ANSWER_S = 2.0
+SAMPLE_S = 1.0
+"""How long services are watched for the rows that they answer."""
+LEAST_DIGITS = 4
+"""Of a service's name, how much at least is shown in a table."""
 PAGE_BYTES = 4096
 SEARCH = re.compile(r"\d{4,}-[a-z0-9-]+")
 """What searches call themselves: as their run folders."""
 HEADINGS: tuple[str, ...] = (
-    *("NAME", "MODEL", "DEVICE", "STATE"),
-    *("QUEUE", "ROWS", "P50 MS", "P95 MS", "MB", "DIGEST", "SEARCHES"),
+    *("NAME", "MODEL", "STATE", "QUEUE", "ROWS/S", "P50 MS", "P95 MS", "MB"),
+    *("DEVICE", "DIGEST", "SEARCHES", "ENDPOINT"),
 )
 
 
@@ -35,6 +41,7 @@ class Seen:
         stays: whether it was started to stay, or belongs to a run.
         queue_rows: rows that wait.
         rows: rows answered in its life.
+        rows_per_s: rows answered in a second, just now.
         batch_ms: median time of a batch.
         batch_p95_ms: 95th percentile of the same.
         memory_mb: of its process; None if that cannot be read.
@@ -52,6 +59,7 @@ class Seen:
     stays: bool
     queue_rows: int
     rows: int
+    rows_per_s: float
     batch_ms: float
     batch_p95_ms: float
     memory_mb: float | None
@@ -60,21 +68,46 @@ class Seen:
 
 
 def look(services: list[Registered] | None = None) -> list[Seen]:
-    """Ask services how they are; all of this user's by default, oldest first."""
+    """Ask services how they are, twice within a second; all of this user's by default."""
     with Client("orchestrator ps") as client:
-        return [_look(client, one) for one in (registered() if services is None else services)]
+        asked = [
+            (one, _greet(client, one)) for one in (registered() if services is None else services)
+        ]
+        if any(greeted for _, greeted in asked):
+            client.pump(SAMPLE_S)
+        return [_look(client, one, greeted) for one, greeted in asked]
 
 
-def _look(client: Client, one: Registered) -> Seen:
-    state, pong = "hung", None
-    searches: tuple[str, ...] = ()
+@dataclass
+class _Greeted:
+    """A service that has answered, and what it had done by then."""
+
+    service: Service
+    rows: int
+    at: float
+
+
+def _greet(client: Client, one: Registered) -> _Greeted | None:
     try:
         service = client.connect(one.endpoint, one.registration.role, timeout_s=ANSWER_S)
         client.await_pong(service)
-        state, pong = service.state, service.pong
-        searches = _searches(client, service)
+    except GlasshouseError:
+        return None
+    return _Greeted(service, service.pong.rows if service.pong else 0, time.monotonic())
+
+
+def _look(client: Client, one: Registered, greeted: _Greeted | None) -> Seen:
+    state, pong, rate = "hung", None, 0.0
+    searches: tuple[str, ...] = ()
+    try:
+        if greeted is not None:
+            client.await_pong(greeted.service)
+            state, pong = greeted.service.state, greeted.service.pong
+            searches = _searches(client, greeted.service)
     except GlasshouseError:
         pass  # hung says it
+    if greeted is not None and pong is not None:
+        rate = (pong.rows - greeted.rows) / (time.monotonic() - greeted.at)
     said = one.registration
     return Seen(
         name=one.name,
@@ -87,6 +120,7 @@ def _look(client: Client, one: Registered) -> Seen:
         stays=not said.owned,
         queue_rows=pong.queue_rows if pong else 0,
         rows=pong.rows if pong else 0,
+        rows_per_s=round(rate, 1),
         batch_ms=pong.batch_ms if pong else 0.0,
         batch_p95_ms=pong.batch_p95_ms if pong else 0.0,
         memory_mb=_memory_mb(one.pid()),
@@ -119,32 +153,35 @@ def table(seen: list[Seen]) -> str:
     """The same for people, one line a service."""
     if not seen:
         return "no service lives; start some that stay: orchestrator up"
-    rows = [HEADINGS, *(_cells(one) for one in seen)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if 4 <= column <= 8 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    names = _short([one.name for one in seen])
+    rows = [HEADINGS, *(_cells(one, name) for one, name in zip(seen, names, strict=True))]
+    return "\n".join(aligned(rows, right=range(3, 8)))
 
 
-def _cells(one: Seen) -> tuple[str, ...]:
+def _short(names: list[str]) -> list[str]:
+    """The beginnings of names that tell them apart, by which commands take them."""
+    for digits in range(LEAST_DIGITS, max(map(len, names))):
+        cut = [name[: name.rfind("-") + 1 + digits] for name in names]
+        if len(set(cut)) == len(set(names)):
+            return cut
+    return names
+
+
+def _cells(one: Seen, name: str) -> tuple[str, ...]:
     timed = one.rows > 0
     path = weights_path(one.model)
     model = one.model.removeprefix(f"{path.parent}/") if path else one.model
     return (
-        one.name,
+        name,
         model,
-        one.device,
-        one.state if one.stays else f"{one.state}, a run's own",
+        one.state,
         str(one.queue_rows),
-        f"{one.rows:,}",
+        f"{one.rows_per_s:.1f}",
         f"{one.batch_ms:.1f}" if timed else "-",
         f"{one.batch_p95_ms:.1f}" if timed else "-",
         "-" if one.memory_mb is None else f"{one.memory_mb:.0f}",
+        one.device,
         one.digest.rpartition(":")[2][:8],
-        ", ".join(one.searches) or "-",
+        f"{'' if one.stays else 'only '}{', '.join(one.searches) or '-'}",
+        one.endpoint,
     )

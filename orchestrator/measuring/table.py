@@ -1,9 +1,10 @@
 """An evaluation as text: one figure a line, then what the classifiers see."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from orchestrator.measuring.evaluation import Evaluation
 from orchestrator.measuring.figures import Figure
+from orchestrator.terminal.columns import aligned
 
 HEADINGS = ("FIGURE", "VALUE", "95 %", "DEVIATION", "OF", "BY")
 ONE_SAMPLE = (
@@ -17,11 +18,11 @@ def table(found: Evaluation) -> str:
     """For people."""
     said = f", which should show: {found.prompt}" if found.prompt else ""
     rows = [HEADINGS, *(_cells(figure) for figure in found.figures if not figure.refused)]
-    lines = [f"{found.path}: {found.pictures} pictures{said}", "", *_aligned(rows), ""]
+    lines = [f"{found.path}: {found.pictures} pictures{said}", "", *aligned(rows), ""]
     lines += [f"{one.name} ({one.by}): not given: {one.refused}" if one.by
               else f"{one.name}: not given: {one.refused}"
               for one in found.figures if one.refused]  # fmt: skip
-    lines += ["", "What the classifiers see:", *_aligned(list(_shown(found)))]
+    lines += ["", "What the classifiers see:", *aligned(list(_shown(found)))]
     return "\n".join([*lines, "", ONE_SAMPLE if found.of_a_run else INDEPENDENT])
 
 
@@ -47,11 +48,3 @@ def _number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -36,7 +36,7 @@ def outcomes(stories: Sequence[Story]) -> Rows:
     swaps = [", ".join(map(_swap, story.swaps)) or "-" for story in stories]
     return {
         "status": [story.summary.status for story in stories],
-        "generations": [str(story.summary.generation) for story in stories],
+        "grown": [f"{story.summary.generation} generations" for story in stories],
         "evaluations": [f"{story.evaluations:,}" for story in stories],
         "seconds": [clock(story.seconds) for story in stories],
         **({"swaps": swaps} if any(story.swaps for story in stories) else {}),

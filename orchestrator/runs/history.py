@@ -87,6 +87,7 @@ class History:
         judged: the mean of a scorer's numbers for them; empty without one.
         first_diversity: of the first batch.
         banned: bytes of survivors that the user will not have bred from.
+        changes: generations after which survivors were scored anew, or the search began afresh.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -99,6 +100,7 @@ class History:
         self.judged: list[float] = []
         self.first_diversity: float | None = None
         self.banned: frozenset[bytes] = frozenset()
+        self.changes: list[int] = []
         self._algorithm: Algorithm | None = None
         self._scores: dict[bytes, Score] = {}
         self._champion: Genomes | None = None
@@ -152,6 +154,8 @@ class History:
         """Let one step happen."""
         if self._algorithm is None or step.kind == "reseed":
             self.begin(step.conditions)
+        if step.kind in {"reseed", "rescore"} and self.generation:
+            self.changes.append(self.generation)
         if step.kind == "reseed":
             return
         keys = [genome.tobytes() for genome in step.genomes]

@@ -14,11 +14,15 @@ from orchestrator.baseline import Baseline, read_baseline, sigmas
 from orchestrator.runs.folder import RunFolder
 from orchestrator.runs.pictures import read_recipe
 from orchestrator.settings import target_of
+from orchestrator.terminal.columns import aligned
 from orchestrator.terminal.snapshot import printable
 from protocol.errors import BadRequestError, GlasshouseError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+HEADINGS = ("RUN", "STATUS", "GENERATION", "BEST", "ALGORITHM", "TARGET")
+MOST_NAME = 48
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,14 @@ def table(found: list[Summary]) -> str:
     """For people, one line a run."""
     if not found:
         return "no run yet"
-    lines = []
-    for one in found:
-        best = "-" if one.best is None else f"{one.best:.3f}"
-        steps = f"{one.generation}/{one.generations}"
-        words = f"{one.name[:48]:48}  {one.status:8}  {steps:>9}  {best:>6}  {one.algorithm:6}"
-        lines.append(printable(f"{words}  {one.prompt}"))
-    return "\n".join(lines)
+    return "\n".join(aligned([HEADINGS, *map(_cells, found)], right=(2, 3)))
+
+
+def _cells(one: Summary) -> list[str]:
+    best = "-" if one.best is None else f"{one.best:.3f}"
+    steps = f"{one.generation}/{one.generations}"
+    cells = (one.name[:MOST_NAME], one.status, steps, best, one.algorithm, one.prompt)
+    return [printable(cell) for cell in cells]
 
 
 def details(path: Path) -> list[str]:
@@ -145,23 +150,24 @@ def details(path: Path) -> list[str]:
     run, events = folder.read_run(), folder.events()
     one = summary_of(folder, run, events)
     best = "-" if one.best is None else f"{one.best:.3f} {one.over_random}".rstrip()
+    steps = f"{one.generation} of {one.generations}"
     lines = [
-        f"run          {one.folder}",
-        f"prompt       {one.prompt}",
-        f"status       {one.status}, generation {one.generation} of {one.generations}, best {best}",
-        f"started      {one.started}",
-        f"command      {(run.get('settings') or {}).get('command', '')}",
+        f"run           {one.folder}",
+        f"prompt        {one.prompt}",
+        f"status        {one.status}, generation {steps}, best {best}",
+        f"started       {one.started}",
+        f"command       {(run.get('settings') or {}).get('command', '')}",
     ]
-    lines += [f"forked from  {one.parent}"] * bool(one.parent)
+    lines += [f"forked from   {one.parent}"] * bool(one.parent)
     for service in run.get("services") or []:
         role, model, digest = (str(service.get(key)) for key in ("role", "model", "digest"))
-        lines.append(f"{role:12} {model}  {digest}")
+        lines.append(f"{role:13} {model}  {digest}")
     for event in events:
         if event.get("event") == "swap":
             said = [event.get(key) for key in ("role", "model", "generation")]
-            lines.append("swapped      {} for {} after generation {}".format(*said))
+            lines.append("swapped       {} for {} after generation {}".format(*said))
     pictures = [*sorted(folder.path.glob("*.png")), folder.path / "latest.webp"]
-    lines += [f"picture      {picture}" for picture in pictures if picture.exists()]
+    lines += [f"picture       {picture}" for picture in pictures if picture.exists()]
     return [printable(line) for line in lines]
 
 

@@ -19,9 +19,15 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.terminal.braille import sparkline
-from orchestrator.terminal.choose import Images, Ui, can_redraw, can_show_images
+from orchestrator.terminal.choose import (
+    Images,
+    Ui,
+    can_redraw,
+    can_show_images,
+    make_painter,
+)
 from orchestrator.terminal.frame import services_line
-from orchestrator.terminal.halfblock import Picture, thumbnails
+from orchestrator.terminal.halfblock import Picture, largest, rows_of, thumbnails
 from orchestrator.terminal.live import LiveDisplay
 from orchestrator.terminal.plain import JsonDisplay, PlainDisplay, QuietDisplay
 from orchestrator.terminal.snapshot import Phase, ServiceStatus, Snapshot, clock, printable
@@ -30,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
+
+    from orchestrator.terminal.graphics import Painter
 
 State = Literal["waiting", "starting", "searching", "paused", "saving", "done", "stopped", "failed"]
 ENDED = frozenset({"done", "stopped", "failed"})
@@ -77,7 +85,7 @@ class Board:
         lines: one a search, in the order of the targets.
         generations: wanted, of all searches together.
         elapsed_s: seconds since the first began.
-        phase: `done` when all have ended.
+        phase: `starting` before the first search begins, `done` when all have ended.
     """
 
     lines: tuple[Line, ...]
@@ -108,11 +116,13 @@ class BoardFrame:
     Args:
         console: renders text; nothing is printed to it.
         images: whether this console can show pictures.
+        holes: whether a `Painter` draws them.
     """
 
-    def __init__(self, console: Console, *, images: bool) -> None:
+    def __init__(self, console: Console, *, images: bool, holes: bool = False) -> None:
         self._console = console
         self._images = images
+        self._holes = holes
 
     def draw(
         self, board: Board, columns: int, rows: int, message: str = "", _panel: Sequence[str] = ()
@@ -120,15 +130,31 @@ class BoardFrame:
         """The whole board, exactly `rows` lines of `columns` cells."""
         most = max(1, (rows // 2 if self._images else rows) - 4)
         words = f"{board.ended} of {len(board.lines)} targets  {clock(board.elapsed_s)}"
+        if board.phase == "starting":
+            words = f"starting services  {clock(board.elapsed_s)}"
         width = max(4, columns - len(words) - 3)
         head = Table.grid(padding=(0, 1))
-        head.add_row(ProgressBar(max(1, board.generations), board.generation, width=width), words)
+        head.add_row(
+            ProgressBar(
+                max(1, board.generations),
+                board.generation,
+                width=width,
+                complete_style="green",
+                finished_style="green",
+            ),
+            words,
+        )
         table = _table(board, columns, most)
         foot: list[RenderableType] = [services_line(board.services), Text(printable(message))]
         left = rows - table.row_count - 4
         above = self._lines(Group(head, table), columns, table.row_count + 2)
-        middle = self._lines(self._pictures(board, columns, left), columns, left)
-        return Picture([*above, *middle, *self._lines(Group(*foot), columns, 2)][:rows], columns)
+        picture = self._pictures(board, columns, left) or Picture([], columns)
+        rest = [Segment(" " * (columns - picture.columns))]
+        middle = [[*line, *rest] for line in picture.lines]
+        middle += self._lines(Text(""), columns, left - len(middle))
+        tiles = tuple(tile.moved(len(above), 0) for tile in picture.tiles)
+        below = self._lines(Group(*foot), columns, 2)
+        return Picture([*above, *middle, *below][:rows], columns, tiles)
 
     def _lines(self, content: RenderableType, columns: int, rows: int) -> list[list[Segment]]:
         """`content` as exactly `rows` lines of `columns` cells."""
@@ -136,16 +162,20 @@ class BoardFrame:
         options = self._console.options.update(width=columns, height=rows)
         return Segment.set_shape(self._console.render_lines(content, options), columns, rows)
 
-    def _pictures(self, board: Board, columns: int, rows: int) -> RenderableType:
+    def _pictures(self, board: Board, columns: int, rows: int) -> Picture | None:
         """The best picture of each search that has one, where all are of one size."""
         shown = [line.shown for line in board.lines if line.shown is not None]
         pairs = [(one.thumbnails[0], one.scores[0]) for one in shown if one.thumbnails is not None]
         if self._images and pairs and len({image.shape for image, _ in pairs}) == 1:
             images, scores = zip(*pairs, strict=True)
-            drawn = thumbnails(np.stack(images), scores, columns, rows)
-            if drawn is not None:
-                return drawn
-        return Text("")
+            height, width = images[0].shape[:2]
+            grid = largest(len(images), columns, rows, height, width)
+            fits = grid[1] * (rows_of(height, width, grid[2]) + 1) <= rows
+            return thumbnails(
+                np.stack(images), scores, columns, rows,
+                grid=grid if fits else None, holes=self._holes,
+            )  # fmt: skip
+        return None
 
 
 def _table(board: Board, columns: int, most: int) -> Table:
@@ -172,9 +202,10 @@ def _table(board: Board, columns: int, most: int) -> Table:
 class LiveBoard(LiveDisplay):
     """Redraws boards in place, as the live display does one run."""
 
-    def __init__(self, console: Console, *, images: bool) -> None:
-        super().__init__(console, images=images)
-        self._frame = BoardFrame(console, images=images)
+    def __init__(self, console: Console, *, images: bool, painter: Painter | None = None) -> None:
+        super().__init__(console, images=images, painter=painter)
+        self._frame = BoardFrame(console, images=images, holes=painter is not None)
+        self._last = BoardFrame(console, images=images)
 
 
 class PlainBoard(PlainDisplay):
@@ -186,6 +217,8 @@ class PlainBoard(PlainDisplay):
 
     def update(self, board: Board) -> None:  # type: ignore[override] # of many searches
         """Print what is new since the last board."""
+        if board.phase == "starting":
+            self.message(f"starting services for {len(board.lines)} searches")
         for number, line in enumerate(board.lines):
             old, self._states[number] = self._states.get(number, "waiting"), line.state
             if line.state != old and line.state in {"starting", *ENDED}:
@@ -224,7 +257,9 @@ def make_board(
         return QuietDisplay(stream)
     if ui != "plain" and can_redraw(stream, environ):
         console = Console(file=stream, highlight=False, _environ=environ)
-        return LiveBoard(console, images=can_show_images(console, images))
+        shown = can_show_images(console, images)
+        painter = make_painter(images, stream, environ) if shown else None
+        return LiveBoard(console, images=shown, painter=painter)
     return PlainBoard(stream)
 
 
@@ -245,6 +280,11 @@ class Chalk:
         self._display = display
         self._began = time.monotonic()
         self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Show that services are being started, before there is anything of any search."""
+        with self._lock:
+            self._display.update(Board(tuple(self._lines), self._generations, phase="starting"))  # type: ignore[arg-type] # boards are what it draws
 
     def put(self, number: int, **changes: object) -> None:
         """Change what is said of one search, counted from 0."""

@@ -57,13 +57,24 @@ def chart(curves: Sequence[Curve], columns: int, rows: int, marks: Sequence[int]
         _append_row(text, [layer[row] for layer in layers], [curve.style for curve in curves])
         text.append("\n")
     last = max(1, *(len(curve.values) for curve in curves))
-    end = f"generation {last}" if width > 20 else str(last)
-    axis = list(f"1{end:>{width - 1}}")
-    for mark in marks:
-        if 1 <= mark <= last:
-            axis[round((mark - 1) / max(1, last - 1) * (width - 1))] = MARK
-    text.append(" " * margin + "".join(axis), "dim")
+    at = {round((m - 1) / max(1, last - 1) * (width - 1)) for m in marks if 1 <= m <= last}
+    ends = (f"generation {last}", str(last)) if width > 20 else (str(last),)
+    text.append(" " * margin + _axis(width, at, ends))
+    text.stylize("dim", len(text) - width)
+    text.highlight_words([MARK], "not dim bold yellow")
     return text
+
+
+def _axis(columns: int, marked: set[int], ends: Sequence[str]) -> str:
+    """From 1 to the first of `ends` that the marks leave room for at the right edge."""
+    cells = ["1", *" " * (columns - 1)]
+    for end in ends:
+        if marked.isdisjoint(range(columns - len(end) - 1, columns)):
+            cells[-len(end) :] = end
+            break
+    for column in marked:
+        cells[column] = MARK
+    return "".join(cells)
 
 
 def scatter(points: Sequence[tuple[float, float]], columns: int, rows: int, name: str) -> Text:
@@ -116,20 +127,23 @@ def plot(
 ) -> npt.NDArray[np.bool_]:
     """The dots of one line, `(4 * rows, 2 * columns)` bool, top row first.
 
-    Neighbouring dots are joined, so that a jump is a stroke and not a hole.
+    Neighbouring dots are joined, so that a jump is a stroke and not a hole. Before the first number
+    and behind the last there is no line.
     """
     dots = np.zeros((4 * rows, 2 * columns), np.bool_)
     y = np.asarray(values, np.float64)
     x = np.flatnonzero(np.isfinite(y))
     if not len(x):
         return dots
-    at = np.interp(np.linspace(0, max(len(y) - 1, 1), 2 * columns), x, y[x])
-    level = np.rint((high - at) / (high - low) * (4 * rows - 1)).astype(int)
+    where = np.linspace(0, max(len(y) - 1, 1), 2 * columns)
+    near = (where[1] - where[0]) / 2 if len(y) > 1 else np.inf  # one generation is a whole line
+    there = (where >= x[0] - near) & (where <= x[-1] + near)
+    level = np.rint((high - np.interp(where, x, y[x])) / (high - low) * (4 * rows - 1)).astype(int)
     before = np.concatenate([level[:1], level[:-1]])
     first = np.where(before < level, before + 1, level)
     last = np.where(before > level, before - 1, level)
     height = np.arange(4 * rows)[:, None]
-    stroke: npt.NDArray[np.bool_] = (height >= first) & (height <= last)
+    stroke: npt.NDArray[np.bool_] = (height >= first) & (height <= last) & there
     return stroke
 
 

@@ -7,8 +7,10 @@
 | others  | as asked                             | as asked                            |
 
 Pictures (`auto`) need 256 colours or more; `half` draws them with fewer. Without any colour they
-would be a solid block, so NO_COLOR always leaves them out. The terminal is never asked what it can
-do: the answer may come late and look like key presses.
+would be a solid block, so NO_COLOR always leaves them out. `kitty` and `sixel` draw them as pixels,
+where the user knows that the terminal shows these; kitty's do not pass through tmux, where half
+blocks stand in and it says so. The terminal is never asked what it can do: the answer may come
+late and look like key presses.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from orchestrator.terminal.controls import Offer, Request
+    from orchestrator.terminal.graphics import Painter
     from orchestrator.terminal.snapshot import Snapshot
 
 Ui = Literal["auto", "live", "plain", "quiet", "json"]
-Images = Literal["auto", "half", "off"]
+Images = Literal["auto", "half", "kitty", "sixel", "off"]
 
 
 class Display(Protocol):
@@ -60,6 +63,8 @@ def make_display(
     stream: TextIO,
     environ: Mapping[str, str],
     offers: Callable[[], Sequence[Offer]] | None = None,
+    *,
+    watching: bool = False,
 ) -> Display:
     """The display for `stream`.
 
@@ -68,7 +73,8 @@ def make_display(
         images: whether the live display shows pictures.
         stream: where to draw: stderr, but stdout for `json`.
         environ: the process's environment (TERM, COLORTERM, NO_COLOR).
-        offers: which generators the display's menu shows; None for a display without keys.
+        offers: which generators the display's menu shows; None where nobody swaps.
+        watching: whether somebody else grows this run.
     """
     if ui == "quiet":
         return QuietDisplay(stream)
@@ -82,9 +88,17 @@ def make_display(
 
         console = Console(file=stream, highlight=False, _environ=environ)
         shown = can_show_images(console, images)
-        if offers is None:
-            return LiveDisplay(console, images=shown)
-        return LiveDisplay(console, images=shown, keyboard=open_keyboard(), offers=offers)
+        live = LiveDisplay(
+            console,
+            images=shown,
+            keyboard=open_keyboard() if offers is not None or watching else None,
+            offers=offers or list,
+            painter=make_painter(images, stream, environ) if shown else None,
+            watching=watching,
+        )
+        if images == "kitty" and "TMUX" in environ:
+            live.message("kitty's pictures do not pass through tmux; half blocks stand in")
+        return live
     display = PlainDisplay(stream)
     if ui == "live":
         display.message("the live display needs a UTF-8 terminal; printing plain lines instead")
@@ -98,8 +112,17 @@ def can_redraw(stream: TextIO, environ: Mapping[str, str]) -> bool:
     return stream.isatty() and not dumb and encoding == "utf8"
 
 
+def make_painter(images: Images, stream: TextIO, environ: Mapping[str, str]) -> Painter | None:
+    """Who draws pictures as pixels; None for half blocks."""
+    from orchestrator.terminal.graphics import Painter
+
+    if images == "sixel" or (images == "kitty" and "TMUX" not in environ):
+        return Painter(images, stream.fileno())
+    return None
+
+
 def can_show_images(console: Console, images: Images) -> bool:
-    """Whether half-block pictures would look like pictures."""
+    """Whether pictures would look like pictures; half blocks do with colours alone."""
     if images == "off" or console.no_color:
         return False
     return console.color_system in ({"256", "truecolor"} if images == "auto" else COLOURED)

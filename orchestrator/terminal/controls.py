@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 Action = Literal["pause", "save", "finish", "favourite", "ban", "swap"]
 
 HELP = (
+    "keys",
     "p      pause, and go on",
     "s      save the population, the best picture and the grid now",
-    "1 - 9  favourite: keep this picture as a file, and breed from it as from the best",
+    "1 - 9  favourite: keep this picture, and breed from it as from the best",
     "x      ban: then 1 - 9, a picture that is not to be bred from again",
     "g      swap the generator of this run",
     "q      finish this generation, save and exit (as Ctrl-C)",
@@ -60,7 +61,7 @@ class Controls:
 
     Attributes:
         question: what the next key answers; empty when it is free.
-        panel: lines to show over the curves: the help or the menu; empty for none.
+        panel: a title and lines to show over the curves: the help or the menu; empty for none.
     """
 
     def __init__(self, offers: Callable[[], Sequence[Offer]]) -> None:
@@ -92,8 +93,10 @@ class Controls:
     def _menu(self) -> None:
         offers = list(self._offers())[:9]
         self._ask("swap to which generator?", [Request("swap", model=one.model) for one in offers])
-        lines = [f"{number}  {one.model}  {one.about}" for number, one in enumerate(offers, 1)]
-        self.panel = tuple(lines)
+        width = max((len(one.model) for one in offers), default=0)
+        lines = [f"{n}  {one.model:{width}}  {one.about}" for n, one in enumerate(offers, 1)]
+        nobody = ["no generator is running or installed besides this run's own"]
+        self.panel = ("generators", *(lines or nobody))
 
     def _ask(self, question: str, choices: list[Request]) -> None:
         if choices:

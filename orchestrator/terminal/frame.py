@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from orchestrator.terminal.graphics import Tile
+
     Lines = list[list[Segment]]
 
 WIDE = 100
@@ -51,12 +53,33 @@ STATE_STYLES = {
     "hung": "bold red",
     "lost": "bold red",
 }
-HINTS = "Ctrl-C: finish this generation, save and exit; again: quit at once"
-SHORT_HINTS = "Ctrl-C: save and exit; again: quit"
-KEYS = (
-    "p pause  s save  1-9 favourite  x ban  g swap generator  q finish  ? help  Ctrl-C twice: quit"
+Hint = tuple[str, str]
+"""A key, and what it does."""
+KEYS: tuple[Hint, ...] = (
+    ("p", "pause"),
+    ("s", "save"),
+    ("1-9", "favourite"),
+    ("x", "ban"),
+    ("g", "swap generator"),
+    ("q", "finish"),
+    ("?", "help"),
+    ("Ctrl-C twice", "quit at once"),
 )
-SHORT_KEYS = "p pause  s save  1-9 like  x ban  g swap  q finish  ? help"
+SHORT_KEYS: tuple[Hint, ...] = (
+    ("p", "pause"),
+    ("s", "save"),
+    ("1-9", "like"),
+    ("x", "ban"),
+    ("g", "swap"),
+    ("q", "finish"),
+    ("?", "help"),
+)
+NO_KEYS: tuple[Hint, ...] = (
+    ("Ctrl-C", "finish this generation, save and exit"),
+    ("again", "quit at once"),
+)
+SHORT_NO_KEYS: tuple[Hint, ...] = (("Ctrl-C", "save and exit"), ("again", "quit"))
+WATCHING: tuple[Hint, ...] = (("q", "leave; the run goes on"),)
 
 
 class Frame:
@@ -66,12 +89,24 @@ class Frame:
         console: renders text; nothing is printed to it.
         images: whether this console can show pictures.
         keys: whether the hints tell of keys.
+        holes: whether a `Painter` draws the pictures.
+        watching: whether this is only looked at, so that Ctrl-C ends nothing.
     """
 
-    def __init__(self, console: Console, *, images: bool, keys: bool = False) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        images: bool,
+        keys: bool = False,
+        holes: bool = False,
+        watching: bool = False,
+    ) -> None:
         self._console = console
         self._images = images
         self._keys = keys
+        self._holes = holes
+        self._watching = watching
         self._drawn: Picture | None = None
         self._drawn_from: tuple[object, ...] = (None,)
 
@@ -90,29 +125,32 @@ class Frame:
             columns: width to fill, in cells.
             rows: height to fill, in cells.
             message: the latest word to the user, shown above the hints.
-            panel: lines to show instead of the curves and pictures.
+            panel: a title and lines, to show instead of the curves and pictures.
         """
         most = max(4, rows // 4)
         top: list[RenderableType] = [*header(snapshot, columns), progress(snapshot, columns)]
         bottom: list[RenderableType] = [
             services_table(snapshot.services, columns, most),
             *log_lines(snapshot, message, 3 if rows >= TALL else 1),
-            hints(columns, keys=self._keys),
+            self._hints(snapshot, columns),
         ]
         left = rows - len(top) - len(bottom) - min(len(snapshot.services), most)
         if left < LEAST_MIDDLE:
             bottom[0] = services_line(snapshot.services)
             left = max(0, rows - len(top) - len(bottom))
+        tiles: tuple[Tile, ...] = ()
         if left < LEAST_MIDDLE:
             middle = self._lines(Text(""), columns, left)
         elif panel:
-            text = Text("\n".join(printable(line) for line in panel))
-            middle = self._lines(boxed(text, "keys", columns, left), columns, left)
+            text = Text("\n".join(printable(line) for line in panel[1:]))
+            middle = self._lines(boxed(text, panel[0], columns, left), columns, left)
         else:
-            middle = self._middle(snapshot, columns, left)
+            picture = self._middle(snapshot, columns, left)
+            middle, tiles = picture.lines, picture.tiles
         above = self._lines(Group(*top), columns, len(top))
         below = self._lines(Group(*bottom), columns, max(0, rows - left - len(top)))
-        return Picture([*above, *middle, *below][:rows], columns)
+        moved = tuple(tile.moved(len(top), 0) for tile in tiles)
+        return Picture([*above, *middle, *below][:rows], columns, moved)
 
     def _lines(self, content: RenderableType, columns: int, rows: int) -> Lines:
         """`content` as exactly `rows` lines of `columns` cells."""
@@ -120,21 +158,34 @@ class Frame:
         lines = self._console.render_lines(content, options)
         return Segment.set_shape(lines, columns, rows)
 
-    def _middle(self, snapshot: Snapshot, columns: int, rows: int) -> Lines:
+    def _hints(self, snapshot: Snapshot, columns: int) -> Text:
+        """What the keys do; nothing when all is done."""
+        if snapshot.phase == "done":
+            return Text("")
+        if self._watching:
+            return hints(WATCHING, WATCHING, columns)
+        return (
+            hints(KEYS, SHORT_KEYS, columns)
+            if self._keys
+            else hints(NO_KEYS, SHORT_NO_KEYS, columns)
+        )
+
+    def _middle(self, snapshot: Snapshot, columns: int, rows: int) -> Picture:
         """The curves, and beside them the best pictures when there is room."""
         if snapshot.captions:
             picture = self._captions(snapshot, columns * 3 // 5, rows - 1)
         else:
             picture = self._thumbnails(snapshot, columns * 3 // 5, rows - 1)
         if picture is None:
-            return self._lines(curves(snapshot, columns, rows), columns, rows)
+            return Picture(self._lines(curves(snapshot, columns, rows), columns, rows), columns)
         width = columns - picture.columns - 1
         chart_lines = self._lines(curves(snapshot, width, rows), width, rows)
         title = _line((f"best of generation {snapshot.generation}", "dim"))
         beside = [*self._lines(title, picture.columns, 1), *picture.lines]
         beside += [[Segment(" " * picture.columns)]] * (rows - len(beside))
         gap = [Segment(" ")]
-        return [left + gap + right for left, right in zip(chart_lines, beside, strict=True)]
+        lines = [left + gap + right for left, right in zip(chart_lines, beside, strict=True)]
+        return Picture(lines, columns, tuple(tile.moved(1, width + 1) for tile in picture.tiles))
 
     def _captions(self, snapshot: Snapshot, columns: int, rows: int) -> Picture | None:
         """The best captions, a line each, where a line has room for words."""
@@ -151,7 +202,9 @@ class Frame:
             return None
         room = (snapshot.scores, snapshot.marks, columns, rows)
         if self._drawn_from[0] is not images or self._drawn_from[1:] != room:
-            self._drawn = thumbnails(images, snapshot.scores, columns, rows, snapshot.marks)
+            self._drawn = thumbnails(
+                images, snapshot.scores, columns, rows, snapshot.marks, holes=self._holes
+            )
             self._drawn_from = (images, *room)
         return self._drawn
 
@@ -190,7 +243,13 @@ def progress(snapshot: Snapshot, columns: int) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     width = max(4, columns - len(words) - 3)
     table.add_row(
-        ProgressBar(max(1, snapshot.generations), snapshot.generation, width=width),
+        ProgressBar(
+            max(1, snapshot.generations),
+            snapshot.generation,
+            width=width,
+            complete_style="green",
+            finished_style="green",
+        ),
         Text(words, no_wrap=True, overflow="ellipsis"),
     )
     return table
@@ -205,12 +264,7 @@ def curves(snapshot: Snapshot, columns: int, rows: int) -> Panel:
         return boxed(Text(waiting, "dim"), "similarity", columns, rows)
     notes = _notes(snapshot, columns - 4)
     lines = [Curve(snapshot.best, "green"), Curve(snapshot.mean, "blue")]
-    numbers = _line(
-        (f"best {snapshot.best[-1]:.3f} ", "bold green"),
-        (f"({snapshot.gain:+.3f})", "green"),
-        (f" {sigmas(snapshot.baseline, snapshot.best[-1])}".rstrip(), "bold green"),
-        (f" mean {snapshot.mean[-1]:.3f}" if snapshot.mean else "", "blue"),
-    )
+    numbers = _numbers(snapshot, columns - 4)
     width, left = max(16, columns - 4), max(2, rows - 3 - len(notes))
     beneath: list[RenderableType] = []
     if snapshot.points and rows >= LEAST_SCATTER:
@@ -218,6 +272,22 @@ def curves(snapshot: Snapshot, columns: int, rows: int) -> Panel:
         left -= left // 2
     drawn = chart(lines, width, left, snapshot.swaps)
     return boxed(Group(numbers, drawn, *notes, *beneath), "similarity", columns, rows)
+
+
+def _numbers(snapshot: Snapshot, columns: int) -> Text:
+    """Best and mean in their curves' colours, and what they mean where there is room for it."""
+    best = (f"best {snapshot.best[-1]:.3f}", "bold green")
+    gain = (f" ({snapshot.gain:+.3f})", "green")
+    mean = (f" mean {snapshot.mean[-1]:.3f}" if snapshot.mean else "", "blue")
+    over = sigmas(snapshot.baseline, snapshot.best[-1])
+    long, short = (
+        (f" {words}".rstrip(), "bold green") for words in (over, over[: over.find("σ") + 1])
+    )
+    for parts in ((best, gain, long, mean), (best, gain, short, mean), (best, short, mean)):
+        line = _line(*parts)
+        if line.cell_len <= columns:
+            break
+    return line
 
 
 def _trade(snapshot: Snapshot, columns: int, rows: int) -> list[RenderableType]:
@@ -315,10 +385,16 @@ def log_lines(snapshot: Snapshot, message: str, count: int) -> list[Text]:
     return [*lines, *(Text("") for _ in range(count - len(lines)))]
 
 
-def hints(columns: int, *, keys: bool) -> Text:
-    """What the keys do; without a keyboard, what Ctrl-C does."""
-    long, short = (KEYS, SHORT_KEYS) if keys else (HINTS, SHORT_HINTS)
-    return _line((long if columns >= len(long) else short, "reverse dim"))
+def hints(long: Sequence[Hint], short: Sequence[Hint], columns: int) -> Text:
+    """What the keys do, in the longest words that fit."""
+    for hint in (long, short):
+        line = _line(
+            *(part for key, does in hint for part in ((key, "bold cyan"), (f" {does}  ", "")))
+        )
+        line.rstrip()
+        if line.cell_len <= columns:
+            break
+    return line
 
 
 def boxed(content: RenderableType, title: str, columns: int, rows: int) -> Panel:

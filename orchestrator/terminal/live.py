@@ -24,7 +24,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from rich.control import Control
-from rich.segment import Segment, Segments
+from rich.segment import ControlType, Segment, Segments
 
 from orchestrator.terminal.controls import Controls, Offer, Request
 from orchestrator.terminal.frame import Frame
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from orchestrator.terminal.graphics import Painter
     from orchestrator.terminal.keyboard import Keyboard
     from orchestrator.terminal.snapshot import Snapshot
 
@@ -53,6 +54,8 @@ class LiveDisplay:
         images: whether it can show pictures.
         keyboard: where keys come from; None without.
         offers: which generators the menu shows.
+        painter: draws the pictures as pixels; None for half blocks.
+        watching: whether somebody else grows this run, so that keys only leave.
 
     Attributes:
         draw_errors: how often drawing failed.
@@ -65,13 +68,24 @@ class LiveDisplay:
         images: bool,
         keyboard: Keyboard | None = None,
         offers: Callable[[], Sequence[Offer]] = list,
+        painter: Painter | None = None,
+        watching: bool = False,
     ) -> None:
         self.draw_errors = 0
         self._console = console
         self._keyboard = keyboard
         self._controls = Controls(offers)
         self._requests: SimpleQueue[Request] = SimpleQueue()
-        self._frame: Any = Frame(console, images=images, keys=keyboard is not None)
+        self._painter = painter
+        self._watching = watching
+        self._frame: Any = Frame(
+            console,
+            images=images,
+            keys=keyboard is not None,
+            holes=painter is not None,
+            watching=watching,
+        )
+        self._last: Any = Frame(console, images=images)  # stays on the first screen, so no holes
         self._snapshot: Snapshot | None = None
         self._message = ""
         self._updated = time.monotonic()
@@ -122,7 +136,10 @@ class LiveDisplay:
         self._dirty = True
 
     def _obey(self, key: str) -> None:
-        if self._snapshot is not None:
+        if self._watching:
+            if key == "q":
+                self._requests.put(Request("finish"))
+        elif self._snapshot is not None:
             request = self._controls.press(key, self._snapshot)
             if request is not None:
                 self._requests.put(request)
@@ -151,17 +168,25 @@ class LiveDisplay:
             snapshot = dataclasses.replace(snapshot, elapsed_s=snapshot.elapsed_s + waited)
         message = self._controls.question or self._message
         panel = self._controls.panel
-        lines = self._frame.draw(snapshot, *self._console.size, message, panel).lines
-        cells = [segment for line in lines for segment in (Segment.line(), *line)]
-        self._console.print(Control.home(), Segments(cells[1:]), crop=False)
+        size = self._console.size
+        frame = self._frame.draw(snapshot, *size, message, panel)
+        cells = [segment for line in frame.lines for segment in (Segment.line(), *line)][1:]
+        if self._painter is None:
+            self._console.print(Control.home(), Segments(cells), crop=False)
+            return
+        before, after = self._painter.paint(frame.tiles, size)
+        cells = [_escapes(before), *cells, _escapes(after)]
+        self._console.print(Control.home(), Segments(cells), crop=False)
 
     def _leave(self) -> None:
         """Back to the first screen, the last frame on it with two rows left for the prompt."""
+        if self._painter is not None:
+            self._console.print(Segments([_escapes(self._painter.leave())]), end="")
         self._console.set_alt_screen(enable=False)
         self._console.show_cursor(show=True)
         if self._snapshot is not None:
             columns, rows = self._console.size
-            frame = self._frame.draw(self._snapshot, columns, max(8, rows - 2), self._message)
+            frame = self._last.draw(self._snapshot, columns, max(8, rows - 2), self._message)
             self._console.print(frame, crop=False)
 
     def _guarded(self, draw: Callable[[], None]) -> None:
@@ -170,3 +195,8 @@ class LiveDisplay:
             draw()
         except Exception:  # noqa: BLE001 - a closed or odd terminal can raise anything
             self.draw_errors += 1
+
+
+def _escapes(text: str) -> Segment:
+    """What a terminal obeys and does not show, and rich is to leave as it is."""
+    return Segment(text, None, [(ControlType.HOME,)])

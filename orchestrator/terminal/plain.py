@@ -136,7 +136,8 @@ def _service_news(before: Sequence[ServiceStatus], after: Sequence[ServiceStatus
     for service in after:
         old = known.get((service.role, service.endpoint))
         if old != service.state and {old, service.state} != {"ready", "busy"}:
-            words = ("service", service.role, service.model, "is", service.state, service.endpoint)
+            model = "" if service.model == service.endpoint else service.model  # not greeted yet
+            words = ("service", service.role, model, "is", service.state, service.endpoint)
             shared = "(shared)" if service.shared else ""
             lines.append(" ".join(word for word in (*words, shared) if word))
     return lines

@@ -89,7 +89,7 @@ class Snapshot:
         favourites: genomes that the user likes.
         banned: genomes that the user will not have bred from.
         baseline: how random latents score; None while unknown.
-        swaps: generations after which a model was swapped.
+        swaps: generations after which scores are of another model, or for another prompt.
         services: every service that the run uses.
         log: the latest log lines, oldest first.
     """
@@ -147,8 +147,9 @@ class Snapshot:
 
     @property
     def gain(self) -> float:
-        """How far the best similarity has risen over that of the first generation."""
-        return max(self.best) - self.best[0] if self.best else 0.0
+        """How far the best similarity has risen since the first generation with these models."""
+        since = self.best[self.swaps[-1] :] if self.swaps else self.best
+        return max(since) - since[0] if since else 0.0
 
     @property
     def over_random(self) -> float | None:

@@ -199,6 +199,7 @@ def test_a_fork_for_another_prompt_scores_the_survivors_again(
     again = fork(parent, 4, prompt="a car in the city", generations=6)
     assert digest(resume(again, generations=9)) == digest(child)
     assert read_recipe(child / "best.png")["prompt"] == "a car in the city"
+    assert generations(child) == [5, 6, 7, 8, 9], "what the parent scored is not told as its own"
 
 
 def test_a_fork_goes_on_with_another_generator(settings: RunSettings, fleet: Fleet) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from orchestrator.cli import app
 from orchestrator.runs.journal import Journal
 from orchestrator.runs.pictures import read_recipe
 from orchestrator.settings import RunSettings
@@ -211,3 +213,8 @@ def test_another_generator_has_another_baseline(settings: RunSettings, fleet: Fl
     told = json.loads((folder / "run.json").read_text())["baseline"]
     assert told["rows"] == 512
     assert told["mean"] != own["mean"]
+
+
+def test_none_is_no_model_to_swap_to(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["swap", str(tmp_path), "discriminator", "none"])
+    assert "a living run keeps a discriminator; name another model" in str(done.exception)

@@ -64,12 +64,16 @@ def test_two_runs_share_services_that_stay(
     assert after["generator"]["rows"] == 36
     table = orchestrator("ps").stdout
     assert "clip.safetensors" in table
-    assert str(after["clip"]["name"]) in table
+    assert str(after["clip"]["name"])[: len("clip-1234")] in table
+    assert str(after["clip"]["endpoint"]) in table
+    assert all(one["rows_per_s"] == 0 for one in after.values())
 
     assert "(shared)" not in orchestrator(*words, "--own").stderr
     assert {one["role"]: one["rows"] for one in ps()}["generator"] == 36
 
     assert "ready" in orchestrator("services", "ping", "clip").stdout
+    (pinged,) = json.loads(orchestrator("services", "ping", "clip", "--json").stdout)
+    assert pinged["name"] == after["clip"]["name"]
     assert "READY model=" in orchestrator("services", "logs", "clip").stdout
     assert "is down" in orchestrator("services", "drain", "clip").stdout
     assert [one["role"] for one in ps()] == ["generator"]

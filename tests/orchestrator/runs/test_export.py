@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from orchestrator.cli import app
 from orchestrator.runs.export import export_run, read_columns
 from orchestrator.runs.folder import RunFolder
 from orchestrator.runs.journal import NAME, About, Conditions, Journal, Model, Step
@@ -74,3 +76,15 @@ def test_parquet_holds_the_same_or_says_what_is_missing(run: Path, tmp_path: Pat
 def test_another_ending_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match=r"\.parquet"):
         export_run(run, tmp_path / "out.xlsx")
+
+
+def test_the_command_writes_into_the_run_or_to_a_file(run: Path, tmp_path: Path) -> None:
+    def export(*words: object) -> str:
+        done = CliRunner().invoke(app, ["export", str(run), *map(str, words)])
+        return str(done.exception or done.output)
+
+    assert export("--csv") == f"{run}/evaluations.csv: 9 evaluations\n"
+    assert export(tmp_path / "out.npz").endswith("out.npz: 9 evaluations\n")
+    assert (run / "evaluations.csv").exists()
+    for words in ((), ("--csv", "--npz"), (tmp_path / "out.csv", "--csv")):
+        assert "name one FILE, or say one of --csv" in export(*words)

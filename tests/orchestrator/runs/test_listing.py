@@ -38,9 +38,10 @@ def test_runs_are_listed_with_how_they_went(tmp_path: Path) -> None:
     assert [one.best for one in found] == [0.3, 0.1, None, None]
     assert (found[0].generation, found[0].generations, found[0].prompt) == (3, 9, "a car")
     out = CliRunner().invoke(app, ["ls", str(tmp_path)]).output.splitlines()
-    assert len(out) == 4
-    assert "3/9" in out[0]
-    assert "0.300" in out[0]
+    assert out[0].split() == ["RUN", "STATUS", "GENERATION", "BEST", "ALGORITHM", "TARGET"]
+    assert len(out) == 5
+    assert "3/9" in out[1]
+    assert "0.300" in out[1]
     printed = json.loads(CliRunner().invoke(app, ["ls", str(tmp_path), "--json"]).output)
     assert [one["status"] for one in printed] == ["done", "killed", "killed", "damaged"]
     with pytest.raises(BadRequestError, match="no folder of runs"):
@@ -53,8 +54,8 @@ def test_the_best_is_that_of_the_models_of_now(tmp_path: Path) -> None:
     folder.append_event({"event": "generation", "generation": 2, "best": 0.4})
     assert summary(folder.path).best == 0.4
     shown = CliRunner().invoke(app, ["show", str(folder.path)]).output
-    assert "swapped      generator for other after generation 1" in shown
-    assert "command      orchestrator run 'a car'" in shown
+    assert "swapped       generator for other after generation 1" in shown
+    assert "command       orchestrator run 'a car'" in shown
     found = json.loads(CliRunner().invoke(app, ["show", str(folder.path), "--json"]).output)
     assert found["summary"]["generation"] == 2
     assert found["run"]["settings"]["prompt"] == "a car"

@@ -107,3 +107,15 @@ def test_the_board_is_done_when_all_have_ended() -> None:
         assert not seen or seen[-1].phase == "searching"
         chalk.put(number, state=state)
     assert seen[-1].phase == "done"
+
+
+def test_services_that_start_are_told_of_before_any_search(terminal: Callable[..., Any]) -> None:
+    stream, boards = Text(), []
+    display = LiveBoard(terminal(80, 24), images=False)
+    display.update = boards.append  # type: ignore[method-assign]
+    for shown in (display, PlainBoard(stream), JsonBoard(stream)):
+        Chalk(TARGETS, 60, shown).begin()
+    assert stream.getvalue() == "starting services for 3 searches\n"
+    text = "\n".join(cells(BoardFrame(terminal(80, 24), images=False).draw(boards[0], 80, 24)))
+    assert "starting services  00:00" in text
+    assert text.count("waiting") == 3

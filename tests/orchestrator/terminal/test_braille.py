@@ -27,6 +27,15 @@ def test_a_rising_line_goes_from_the_lower_left_to_the_upper_right() -> None:
     assert dots.tolist() == np.eye(4, dtype=bool)[::-1].tolist()
 
 
+def test_before_the_first_number_and_behind_the_last_there_is_no_line() -> None:
+    dots = plot([math.nan, 1, 0, math.nan, math.nan], 10, 1, 0, 1)
+    drawn = np.flatnonzero(dots.any(0))
+    assert (drawn.min(), drawn.max()) == (5, 10)
+    assert plot([0.5], 10, 1, 0, 1).any(0).all(), "but the first generation of a run is seen"
+    assert plot([0.5, math.nan], 10, 1, 0, 1).any(0).sum() == 1
+    assert plot([math.nan, 0.5, math.nan], 10, 1, 0, 1).any()
+
+
 def test_a_jump_is_a_stroke() -> None:
     dots = plot([0, 1, 1, 1], 4, 2, 0, 1)
     assert (dots.sum(0) >= 1).all()
@@ -62,6 +71,24 @@ def test_a_chart_fills_its_cells(
     lines = chart([Curve(best), Curve(mean)], columns, rows).plain.split("\n")
     assert len(lines) == rows
     assert {len(line) for line in lines} == {columns}
+
+
+@pytest.mark.parametrize(
+    ("marks", "axis"),
+    [
+        ((), "1                    generation 9"),
+        ((1, 3, 99), "▲       ▲            generation 9"),
+        ((9,), "1                               ▲"),
+        ((6, 8), "1                   ▲       ▲   9"),
+        (tuple(range(1, 10)), "▲   ▲   ▲   ▲   ▲   ▲   ▲   ▲   ▲"),
+    ],
+)
+def test_swaps_are_marked_and_the_last_generation_stays_legible(
+    marks: tuple[int, ...], axis: str
+) -> None:
+    values = [n / 9 for n in range(1, 10)]
+    last = chart([Curve(values)], 38, 5, marks).plain.splitlines()[-1]
+    assert last[5:] == axis
 
 
 @pytest.mark.parametrize(

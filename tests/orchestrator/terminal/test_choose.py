@@ -18,6 +18,9 @@ class Tty(io.StringIO):
     def isatty(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        return 0
+
 
 @pytest.mark.parametrize(
     ("ui", "stream", "environ", "kind"),
@@ -47,6 +50,8 @@ def test_the_terminal_and_the_wish_decide(ui: Any, stream: Any, environ: Any, ki
         ("auto", {"TERM": "xterm"}, False),
         ("half", {"TERM": "xterm"}, True),
         ("off", XTERM, False),
+        ("kitty", XTERM, True),
+        ("kitty", XTERM | {"NO_COLOR": "1"}, False),
         ("auto", XTERM | {"NO_COLOR": "1"}, False),
         ("half", XTERM | {"NO_COLOR": "1"}, False),
     ],
@@ -55,6 +60,24 @@ def test_pictures_need_colours(images: Any, environ: Any, *, shown: bool) -> Non
     display = make_display("auto", images, Tty(), environ)
     assert isinstance(display, LiveDisplay)
     assert display._frame._images is shown
+
+
+@pytest.mark.parametrize(
+    ("images", "environ", "pixels"),
+    [
+        ("auto", XTERM, False),
+        ("half", XTERM, False),
+        ("kitty", XTERM, True),
+        ("kitty", XTERM | {"TMUX": "/tmp/tmux-0/default,1,0"}, False),
+        ("sixel", XTERM, True),
+        ("sixel", XTERM | {"NO_COLOR": "1"}, False),
+    ],
+)
+def test_pixels_are_for_those_who_ask(images: Any, environ: Any, *, pixels: bool) -> None:
+    display = make_display("auto", images, Tty(), environ)
+    assert isinstance(display, LiveDisplay)
+    assert (display._painter is not None) is pixels
+    assert ("tmux" in display._message) is ("TMUX" in environ)
 
 
 def test_a_live_display_that_cannot_be_says_so() -> None:

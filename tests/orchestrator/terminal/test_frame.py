@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from orchestrator.baseline import Baseline
 from orchestrator.terminal import ServiceStatus, Snapshot
 from orchestrator.terminal.frame import Frame
 
@@ -42,7 +43,7 @@ def test_a_wide_frame_shows_everything(snapshot: Snapshot, terminal: Callable[..
         "discriminator 0.790 █▇▇▆▅▅▄▄▃▂▂▁",
         "best of generation 12",
         "1 0.310",
-        "8 0.303",
+        "12 0.299",
         "● busy",
         "41.2",
         "63.0",
@@ -50,11 +51,38 @@ def test_a_wide_frame_shows_everything(snapshot: Snapshot, terminal: Callable[..
         "ipc:///c",
         "three",
         "saving soon",
-        "Ctrl-C: finish this generation, save and exit; again: quit at once",
+        "Ctrl-C finish this generation, save and exit  again quit at once",
     ):
         assert words in text
     assert "▀" in text
     assert "%" not in text
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (200, "best 0.310 (+0.110) +5.5 σ over random mean 0.290"),
+        (120, "best 0.310 (+0.110) +5.5 σ mean 0.290"),
+        (80, "best 0.310 +5.5 σ mean 0.290"),
+    ],
+)
+def test_the_mean_is_never_cut_off(
+    snapshot: Snapshot, terminal: Callable[..., Any], columns: int, words: str
+) -> None:
+    known = dataclasses.replace(snapshot, baseline=Baseline(0.2, 0.02, 512, "z"))
+    assert words in "\n".join(draw(terminal(columns, 40), known))
+
+
+def test_hints_say_what_keys_do_here(snapshot: Snapshot, terminal: Callable[..., Any]) -> None:
+    console = terminal(80, 24)
+
+    def last(shown: Snapshot, **how: bool) -> str:
+        drawn = Frame(console, images=False, **how).draw(shown, 80, 24)
+        return "".join(segment.text for segment in drawn.lines[-1]).strip()
+
+    assert last(snapshot, keys=True).startswith("p pause  s save  1-9 like")
+    assert last(snapshot, keys=True, watching=True) == "q leave; the run goes on"
+    assert last(dataclasses.replace(snapshot, phase="done"), keys=True) == ""
 
 
 def test_a_narrow_frame_keeps_the_folder_the_pictures_and_the_states(
@@ -118,7 +146,7 @@ def test_pictures_are_drawn_again_only_when_they_change(
 ) -> None:
     drawn = []
     monkeypatch.setattr(
-        "orchestrator.terminal.frame.thumbnails", lambda *given: drawn.append(given)
+        "orchestrator.terminal.frame.thumbnails", lambda *given, **_: drawn.append(given)
     )
     frame = Frame(terminal(120, 40), images=True)
     assert snapshot.thumbnails is not None

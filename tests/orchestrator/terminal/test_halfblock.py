@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.segment import Segment
 
-from orchestrator.terminal.halfblock import halfblock, layout, thumbnails
+from orchestrator.terminal.halfblock import halfblock, layout, sheet, thumbnails
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -53,7 +53,8 @@ def test_a_wrong_array_is_refused(image: Any) -> None:
     ("columns", "rows", "found"),
     [
         (90, 40, (4, 4, 18)),
-        (72, 25, (4, 2, 17)),
+        (72, 25, (4, 3, 14)),
+        (72, 19, (4, 2, 17)),
         (48, 13, (4, 2, 10)),
         (48, 7, (4, 1, 11)),
         (20, 9, (2, 1, 9)),
@@ -80,3 +81,20 @@ def test_every_thumbnail_has_its_rank_and_score() -> None:
 
 def test_no_pictures_no_grid() -> None:
     assert thumbnails(np.zeros((0, 8, 8, 3), np.uint8), [], 48, 13) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "columns", "rows", "across", "lines"),
+    [(32, 120, 37, 8, 32), (32, 80, 21, 8, 20), (4, 120, 37, 4, 15), (60, 40, 10, 4, 75)],
+)
+def test_a_sheet_shows_everything_and_on_one_screen_where_it_can(
+    count: int, columns: int, rows: int, across: int, lines: int
+) -> None:
+    drawn = sheet(np.zeros((count, 8, 8, 3), np.uint8), [0.5] * count, columns, rows)
+    texts = ["".join(segment.text for segment in line) for line in drawn.lines]
+    assert {len(text) for text in texts} == {drawn.columns}
+    assert drawn.columns <= columns
+    captions = [text.split() for text in texts if "▀" not in text]
+    assert [rank for text in captions for rank in text[::2]] == [str(n + 1) for n in range(count)]
+    assert len(captions[0]) == 2 * across
+    assert len(texts) == lines

@@ -23,6 +23,9 @@ def test_the_pace_and_what_is_left(snapshot: Snapshot) -> None:
 def test_the_gain_is_counted_from_the_first_generation(snapshot: Snapshot) -> None:
     assert round(snapshot.gain, 6) == 0.11
     assert Snapshot(target="a").gain == 0
+    swapped = dataclasses.replace(snapshot, best=(0.9, 0.1, 0.3, 0.2), swaps=(1,))
+    assert round(swapped.gain, 6) == 0.2
+    assert dataclasses.replace(swapped, swaps=(4,)).gain == 0
 
 
 def test_a_population_is_collapsed_when_little_of_its_diversity_is_left(snapshot: Snapshot) -> None:
