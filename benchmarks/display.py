@@ -73,7 +73,7 @@ def measure(images: Images, columns: int, rows: int, seconds: float) -> tuple[fl
         thread = counted._thread  # noqa: SLF001 # whose time is measured
         if thread is None or thread.ident is None:
             raise RuntimeError("the display does not draw")
-        time.sleep(1.0)
+        time.sleep(min(1.0, seconds))
         clock = time.pthread_getcpuclockid(thread.ident)
         used, frames, began = time.clock_gettime(clock), counted.frames, time.monotonic()
         while time.monotonic() - began < seconds:
@@ -101,7 +101,7 @@ def main(seconds: float = 8.0) -> None:
                 f"{columns}x{rows}",
                 images,
                 f"{rate:.1f}",
-                f"{1000 * share / rate:.1f}",
+                f"{1000 * share / rate:.1f}" if rate else "-",
                 f"{share:.1%}",
             )
     Console(width=100).print(table)

@@ -164,16 +164,20 @@ class BoardFrame:
 
     def _pictures(self, board: Board, columns: int, rows: int) -> Picture | None:
         """The best picture of each search that has one, where all are of one size."""
-        shown = [line.shown for line in board.lines if line.shown is not None]
-        pairs = [(one.thumbnails[0], one.scores[0]) for one in shown if one.thumbnails is not None]
-        if self._images and pairs and len({image.shape for image, _ in pairs}) == 1:
-            images, scores = zip(*pairs, strict=True)
+        shown = [(n, line.shown) for n, line in enumerate(board.lines, 1) if line.shown is not None]
+        found = [
+            (one.thumbnails[0], one.scores[0], number)
+            for number, one in shown
+            if one.thumbnails is not None
+        ]
+        if self._images and found and len({image.shape for image, _, _ in found}) == 1:
+            images, scores, numbers = zip(*found, strict=True)
             height, width = images[0].shape[:2]
             grid = largest(len(images), columns, rows, height, width)
             fits = grid[1] * (rows_of(height, width, grid[2]) + 1) <= rows
             return thumbnails(
                 np.stack(images), scores, columns, rows,
-                grid=grid if fits else None, holes=self._holes,
+                numbers=numbers, grid=grid if fits else None, holes=self._holes,
             )  # fmt: skip
         return None
 

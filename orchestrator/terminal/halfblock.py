@@ -158,13 +158,14 @@ def sheet(images: npt.NDArray[Any], scores: Sequence[float], columns: int, rows:
     return Picture([Segment.adjust_line_length(line, width) for line in lines], width)
 
 
-def thumbnails(
+def thumbnails(  # noqa: PLR0913 # what to draw, where and how
     images: npt.NDArray[Any],
     scores: Sequence[float],
     columns: int,
     rows: int,
     marks: Sequence[str] = (),
     *,
+    numbers: Sequence[int] = (),
     grid: Grid | None = None,
     holes: bool = False,
 ) -> Picture | None:
@@ -176,6 +177,7 @@ def thumbnails(
         columns: cells that the grid may fill, across.
         rows: cells that the grid may fill, down.
         marks: a sign for each, in the same order, or nothing.
+        numbers: what to call them; their ranks from 1 without.
         grid: how they lie; as many as fit without.
         holes: whether to leave the pictures out, for a `Painter`.
 
@@ -205,7 +207,7 @@ def thumbnails(
             pictures = [halfblock(images[rank], tile).lines for rank in ranks]
             joined = [_join(cells) for cells in zip(*pictures, strict=True)]
             lines += [Segment.adjust_line_length(line, width) for line in joined]
-        captions = _join([_caption(rank, scores, marks, tile) for rank in ranks])
+        captions = _join([_caption(rank, scores, marks, tile, numbers) for rank in ranks])
         lines.append(Segment.adjust_line_length(captions, width))
     return Picture(lines, width, tuple(tiles))
 
@@ -224,9 +226,14 @@ def _join(parts: Sequence[list[Segment]]) -> list[Segment]:
 
 
 def _caption(
-    rank: int, scores: Sequence[float], marks: Sequence[str], columns: int
+    rank: int,
+    scores: Sequence[float],
+    marks: Sequence[str],
+    columns: int,
+    numbers: Sequence[int] = (),
 ) -> list[Segment]:
     """`1 0.312 ♥`: rank from 1, similarity, never a percentage, and the user's mark."""
     score = f"{scores[rank]:.3f}" if rank < len(scores) else ""
-    text = f"{rank + 1} {score} {marks[rank] if rank < len(marks) else ''}".rstrip()
+    number = numbers[rank] if numbers else rank + 1
+    text = f"{number} {score} {marks[rank] if rank < len(marks) else ''}".rstrip()
     return [Segment(text[:columns].center(columns), Style(dim=rank > 0, bold=rank == 0))]

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from orchestrator.terminal import Snapshot
-from orchestrator.terminal.board import BoardFrame, Chalk, Feed, JsonBoard, LiveBoard, PlainBoard
+from orchestrator.terminal.board import (
+    Board,
+    BoardFrame,
+    Chalk,
+    Feed,
+    JsonBoard,
+    Line,
+    LiveBoard,
+    PlainBoard,
+)
 
 TARGETS = ["a red car", "a blue car", "[bold]no markup[/bold]"]
 
@@ -119,3 +128,12 @@ def test_services_that_start_are_told_of_before_any_search(terminal: Callable[..
     text = "\n".join(cells(BoardFrame(terminal(80, 24), images=False).draw(boards[0], 80, 24)))
     assert "starting services  00:00" in text
     assert text.count("waiting") == 3
+
+
+def test_pictures_are_called_by_the_numbers_of_their_targets(
+    snapshot: Snapshot, terminal: Callable[..., Any]
+) -> None:
+    lines = (Line("a red car"), Line("a blue car", "searching", snapshot), Line("a green car"))
+    drawn = BoardFrame(terminal(80, 24), images=True).draw(Board(lines, 60), 80, 24)
+    captions = [line.split() for line in cells(drawn) if line.split()[1:] == ["0.310"]]
+    assert captions == [["2", "0.310"]]
