@@ -187,6 +187,14 @@ MODELS = (
         resolution="64x64",
     ),
     Model(
+        "mini-biggan",
+        "generator",
+        "mini-biggan.safetensors",
+        "BigGAN-deep of 29 kinds of 64x64 drawn things, bundled",
+        space="z 128 + class 32",
+        resolution="64x64",
+    ),
+    Model(
         "mini-clip",
         "clip",
         "mini-clip.safetensors",
@@ -202,12 +210,15 @@ MODELS = (
         space="128",
         resolution="64x64",
     ),
-    Model(
-        "mini-car-discriminator",
-        "discriminator",
-        "mini-car-discriminator.safetensors",
-        "the discriminator of mini-car, bundled",
-        resolution="64x64",
+    *(
+        Model(
+            f"mini-{domain}-discriminator",
+            "discriminator",
+            f"mini-{domain}-discriminator.safetensors",
+            f"the discriminator of mini-{domain}, bundled",
+            resolution="64x64",
+        )
+        for domain in ("car", "church", "face")
     ),
     Model(
         "mini-captions",
