@@ -36,26 +36,26 @@ class Model(StrEnum):
     JUDGE_CLIP = "judge-clip"
     CLASSIFIERS = "classifiers"
     CAR = "stylegan2-mini-car"
+    CAR_DISCRIMINATOR = "mini-car-discriminator"
     CHURCH = "stylegan2-mini-church"
+    CHURCH_DISCRIMINATOR = "mini-church-discriminator"
     FACE = "stylegan2-mini-face"
+    FACE_DISCRIMINATOR = "mini-face-discriminator"
     BIGGAN = "biggan-mini"
     CAPTIONS = "gpt2-mini-captions"
     ALL = "all"
-
-
-def _train_pair(job: Job, thing: str) -> None:
-    """A generator with its discriminator."""
-    train_generator(job, thing)
-    train_discriminator(job, thing)
 
 
 TRAININGS: dict[Model, Callable[[Job], None]] = {
     Model.CLIP: train_clip,
     Model.JUDGE_CLIP: partial(train_clip, variant=JUDGE),
     Model.CLASSIFIERS: train_classifiers,
-    Model.CAR: partial(_train_pair, thing="car"),
-    Model.CHURCH: partial(_train_pair, thing="church"),
-    Model.FACE: partial(_train_pair, thing="face"),
+    Model.CAR: partial(train_generator, thing="car"),
+    Model.CAR_DISCRIMINATOR: partial(train_discriminator, thing="car"),
+    Model.CHURCH: partial(train_generator, thing="church"),
+    Model.CHURCH_DISCRIMINATOR: partial(train_discriminator, thing="church"),
+    Model.FACE: partial(train_generator, thing="face"),
+    Model.FACE_DISCRIMINATOR: partial(train_discriminator, thing="face"),
     Model.BIGGAN: train_biggan,
     Model.CAPTIONS: train_captions,
 }

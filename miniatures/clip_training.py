@@ -186,7 +186,8 @@ def write_clip(job: Job, variant: Variant, tensors: dict[str, Tensor], steps: in
     card = {
         "name": variant.name,
         "what": variant.what,
-        "training": f"{steps} steps of {4 * GROUPS} drawings, AdamW {PEAK_RATE}, seed {job.seed}",
+        "training": f"{steps} steps of {4 * GROUPS} drawings{job.beginning}, AdamW {PEAK_RATE}, "
+        f"seed {job.seed}",
         "data": "drawn by miniatures.world; no photographs",
         "licence": "MIT",
     }

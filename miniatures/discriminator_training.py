@@ -138,7 +138,8 @@ def write_discriminator(job: Job, tensors: dict[str, Tensor], thing: str, steps:
     card = {
         "name": f"mini-{thing}-discriminator",
         "what": f"discriminator for mini-{thing}; larger logits are more like the drawings",
-        "training": f"{steps} steps of {BATCH} real and {BATCH} spoilt pictures, R1 {R1_GAMMA}",
+        "training": f"{steps} steps of {BATCH} real pictures and the same spoilt{job.beginning}, "
+        f"R1 {R1_GAMMA}",
         "data": f"drawn by miniatures.world and by mini-{thing}; no photographs",
         "licence": "MIT",
     }

@@ -42,6 +42,11 @@ class Job:
     """Whether it computes in bfloat16 where that does: a third faster on a CPU that knows it."""
 
     @property
+    def beginning(self) -> str:
+        """What a card says of a training that began with weights."""
+        return ", on from the weights before" if self.warm else ""
+
+    @property
     def precision(self) -> torch.autocast:
         """A context in which networks compute as the job says."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)

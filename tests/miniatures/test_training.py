@@ -85,12 +85,9 @@ def test_batches_are_seeded() -> None:
 
 
 def test_some_captions_are_general_and_some_are_terse() -> None:
-    batch = draw_batch(random.Random(2), groups=60)
-    words = [text.split() for text in batch.texts]
-    assert (
-        sum({"animal", "pet", "creature", "shape", "figure"} & set(text) != set() for text in words)
-        > 5
-    )
+    batch = draw_batch(random.Random(4), groups=60)
+    general = {"animal", "pet", "creature", "shape", "figure"}
+    assert sum(not general.isdisjoint(text.split()) for text in batch.texts) > 5
     said = (batch.claims != UNCLAIMED).sum(dim=1)
     assert 20 < int((said <= 2).sum()) < 120
     assert torch.equal(batch.clashes, clashes(batch.claims, batch.labels))
