@@ -56,8 +56,8 @@ MAPPING_BLOCKS: Final = 2
 MAP_SCALE: Final = 0.2
 """Of the map's values; what a first layer and two blocks with spectral norm come to."""
 RENDERER: Final = Recipe("biggan-renderer", 2200, 2e-3, weight_decay=0.0)
-MAPPING: Final = Recipe("biggan-mapping", 3000, 2e-3, weight_decay=0.0)
-JOINED: Final = Recipe("biggan-joined", 700, 5e-4, weight_decay=0.0)
+MAPPING: Final = Recipe("biggan-mapping", 1800, 2e-3, weight_decay=0.0)
+JOINED: Final = Recipe("biggan-joined", 500, 5e-4, weight_decay=0.0)
 BATCH: Final = 32
 MAPPING_BATCH: Final = 256
 STATISTICS_ROWS: Final = 256

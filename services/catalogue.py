@@ -187,14 +187,6 @@ MODELS = (
         resolution="64x64",
     ),
     Model(
-        "mini-biggan",
-        "generator",
-        "mini-biggan.safetensors",
-        "BigGAN-deep of 29 kinds of 64x64 drawn things, bundled",
-        space="z 128 + class 32",
-        resolution="64x64",
-    ),
-    Model(
         "mini-clip",
         "clip",
         "mini-clip.safetensors",
@@ -218,7 +210,7 @@ MODELS = (
             f"the discriminator of mini-{domain}, bundled",
             resolution="64x64",
         )
-        for domain in ("car", "church", "face")
+        for domain in ("car", "church")
     ),
     Model(
         "mini-captions",
