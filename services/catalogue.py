@@ -210,7 +210,7 @@ MODELS = (
             f"the discriminator of mini-{domain}, bundled",
             resolution="64x64",
         )
-        for domain in ("car", "church")
+        for domain in ("car", "church", "face")
     ),
     Model(
         "mini-captions",
