@@ -19,7 +19,7 @@ from miniatures.discriminator_training import train_discriminator
 from miniatures.domains import DOMAINS
 from miniatures.evaluation import all_figures
 from miniatures.evaluation.describing import describing_figures
-from miniatures.evaluation.main_job import PHRASES, PROMPTS, main_job_figures
+from miniatures.evaluation.main_job import ALGORITHMS, PHRASES, PROMPTS, main_job_figures
 from miniatures.factors import cut, scenes_of
 from miniatures.generator_training import train_generator
 from miniatures.sheets import write_sheets
@@ -36,26 +36,26 @@ class Model(StrEnum):
     JUDGE_CLIP = "judge-clip"
     CLASSIFIERS = "classifiers"
     CAR = "stylegan2-mini-car"
+    CAR_DISCRIMINATOR = "mini-car-discriminator"
     CHURCH = "stylegan2-mini-church"
+    CHURCH_DISCRIMINATOR = "mini-church-discriminator"
     FACE = "stylegan2-mini-face"
+    FACE_DISCRIMINATOR = "mini-face-discriminator"
     BIGGAN = "biggan-mini"
     CAPTIONS = "gpt2-mini-captions"
     ALL = "all"
-
-
-def _train_pair(job: Job, thing: str) -> None:
-    """A generator with its discriminator."""
-    train_generator(job, thing)
-    train_discriminator(job, thing)
 
 
 TRAININGS: dict[Model, Callable[[Job], None]] = {
     Model.CLIP: train_clip,
     Model.JUDGE_CLIP: partial(train_clip, variant=JUDGE),
     Model.CLASSIFIERS: train_classifiers,
-    Model.CAR: partial(_train_pair, thing="car"),
-    Model.CHURCH: partial(_train_pair, thing="church"),
-    Model.FACE: partial(_train_pair, thing="face"),
+    Model.CAR: partial(train_generator, thing="car"),
+    Model.CAR_DISCRIMINATOR: partial(train_discriminator, thing="car"),
+    Model.CHURCH: partial(train_generator, thing="church"),
+    Model.CHURCH_DISCRIMINATOR: partial(train_discriminator, thing="church"),
+    Model.FACE: partial(train_generator, thing="face"),
+    Model.FACE_DISCRIMINATOR: partial(train_discriminator, thing="face"),
     Model.BIGGAN: train_biggan,
     Model.CAPTIONS: train_captions,
 }
@@ -64,7 +64,7 @@ WeightsOption = Annotated[Path, typer.Option(help="Folder of the weights.")]
 
 
 @app.command()
-def train(
+def train(  # noqa: PLR0913 - options of the command line
     model: Annotated[Model, typer.Argument(help="Which model.")],
     device: Annotated[str, typer.Option(help="cpu, cuda, ...; default: the GPU if any.")] = "",
     work: Annotated[Path, typer.Option(help="Folder of snapshots to resume from.")] = Path(
@@ -77,10 +77,16 @@ def train(
     compiled: Annotated[
         bool, typer.Option(help="Use torch.compile (needs a C++ compiler).")
     ] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="CLIPs, discriminators: begin with the weights there.")
+    ] = False,
+    bfloat16: Annotated[
+        bool, typer.Option("--bfloat16", help="CLIPs, discriminators: in bfloat16.")
+    ] = False,
 ) -> None:
     """Train one model, or all; an interrupted training goes on from its last snapshot."""
     place = torch.device(device) if device else default_device()
-    job = Job(place, work, seed, steps, weights, compiled)
+    job = Job(place, work, seed, steps, weights, compiled, warm, bfloat16)
     for name, training in TRAININGS.items():
         if model in (name, Model.ALL):
             training(job)
@@ -94,6 +100,10 @@ def evaluate(
         "build/main-job"
     ),
     prompts: Annotated[int, typer.Option(min=1, help="Of each thing in the main job.")] = PROMPTS,
+    algorithm: Annotated[
+        list[str], typer.Option(help="Of the main job; may be given several times.")
+    ] = list(ALGORITHMS),  # noqa: B006 - typer copies it
+    generations: Annotated[int, typer.Option(help="Of the main job; 0 for the default.")] = 0,
     *,
     main_job: Annotated[
         bool, typer.Option("--main-job", help="Grow prompts and let the classifiers read them.")
@@ -103,8 +113,9 @@ def evaluate(
     rows: Iterable[tuple[str, str, float | None]] = all_figures(weights, only)
     if main_job:
         things = [thing for thing in PHRASES if only in thing]
+        options = ("--generations", str(generations)) if generations else ()
         rows = chain(
-            main_job_figures(weights, work, things, count=prompts),
+            main_job_figures(weights, work, things, algorithm, prompts, options),
             describing_figures(weights, work) if only in "mini-captions" else (),
         )
     for model, figure, value in rows:

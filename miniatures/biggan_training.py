@@ -55,9 +55,9 @@ MAPPING_BLOCKS: Final = 2
 """Blocks at 4x4, which make the map."""
 MAP_SCALE: Final = 0.2
 """Of the map's values; what a first layer and two blocks with spectral norm come to."""
-RENDERER: Final = Recipe("biggan-renderer", 3000, 2e-3, weight_decay=0.0)
-MAPPING: Final = Recipe("biggan-mapping", 4000, 2e-3, weight_decay=0.0)
-JOINED: Final = Recipe("biggan-joined", 1000, 5e-4, weight_decay=0.0)
+RENDERER: Final = Recipe("biggan-renderer", 2200, 2e-3, weight_decay=0.0)
+MAPPING: Final = Recipe("biggan-mapping", 1800, 2e-3, weight_decay=0.0)
+JOINED: Final = Recipe("biggan-joined", 500, 5e-4, weight_decay=0.0)
 BATCH: Final = 32
 MAPPING_BATCH: Final = 256
 STATISTICS_ROWS: Final = 256
@@ -214,7 +214,7 @@ def write_biggan(job: Job, network: BigGAN) -> None:
     card = {
         "name": NAME,
         "what": "BigGAN-deep that draws the things of the miniatures' world at 64x64",
-        "classes": [f"{thing}: {kind}" for thing, kind in CLASSES],
+        "classes": [kind for _, kind in CLASSES],
         "training": f"{steps[0]} + {steps[2]} steps of {BATCH} drawings, "
         f"{steps[1]} of the mapping, seed {job.seed}",
         "data": "drawn by miniatures.world; no photographs",

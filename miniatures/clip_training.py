@@ -3,10 +3,12 @@
 Contrastive, with hard negatives: a batch is made of groups of four scenes that differ in one
 attribute (or in time and one other), each with a random caption that mentions it. Captions may be
 partial, so a caption can be true of other pictures of its batch too; such pairs are left out of
-the loss, by the exact claims of the captions. Pictures are blurred, noised and shaded a little,
-so that a generator's softer pictures are not strange to it. The judge has another encoder, other
-first weights and other lots, so that the two do not share their mistakes. Sources: Radford et al.
-2021 (CLIP); hard negatives measured in docs/miniatures.md.
+the loss, by the exact claims of the captions. Besides, one table of prototypes must tell the
+attributes of a picture from its embedding, and what a caption says of them from its own: that
+teaches what is small to see (a smile) far sooner, and is thrown away in the end. Pictures are
+blurred, noised and shaded a little, so that a generator's softer pictures are not strange to it.
+The judge has another encoder, other first weights and other lots, so that the two do not share
+their mistakes. Sources: Radford et al. 2021 (CLIP); hard negatives measured in docs/miniatures.md.
 """
 
 import dataclasses
@@ -15,22 +17,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from miniatures.fitting import Recipe, adamw
-from miniatures.progress import progress
-from miniatures.training import (
-    SNAPSHOT_EVERY,
-    Average,
-    Job,
-    cosine,
-    resume,
-    save_snapshot,
-    set_rates,
-)
+from miniatures.fitting import Recipe, fit
+from miniatures.training import Job, channels_last
 from miniatures.world import (
     UNCLAIMED,
+    VALUES,
     describe,
     hard_group,
     random_mention,
@@ -38,12 +32,16 @@ from miniatures.world import (
     vocabulary,
 )
 from services.models.checkpoints import save_checkpoint
-from services.models.clip import ARCHITECTURE, ClipModel
+from services.models.clip import ARCHITECTURE, ClipModel, load_clip
 from services.models.tokenizer import FIRST_WORD
 
 STEPS: Final = 3000
 GROUPS: Final = 24
 PEAK_RATE: Final = 1e-3
+GENERAL_ODDS: Final = 0.4
+TERSE_ODDS: Final = 0.3
+ATTRIBUTE_SCALE: Final = 20.0
+ATTRIBUTE_WEIGHT: Final = 0.5
 CONTEXT: Final = 32
 MEAN: Final = [0.39, 0.44, 0.47]
 STD: Final = [0.31, 0.31, 0.32]
@@ -56,8 +54,15 @@ class Batch:
     pictures: Tensor
     """(n, 64, 64, 3) uint8."""
     texts: list[str]
-    clashes: Tensor
-    """(n, n) bool: caption i is also true of picture j, though j is another row."""
+    labels: Tensor
+    """(n, attributes) int64 of the pictures, -1 being none."""
+    claims: Tensor
+    """(n, attributes) int64 of the texts, -1 where they say nothing."""
+
+    @property
+    def clashes(self) -> Tensor:
+        """(n, n) bool: caption i is also true of picture j, though j is another row."""
+        return clashes(self.claims, self.labels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,27 +121,64 @@ def clip_config(variant: Variant = SEARCH) -> dict[str, Any]:
     }
 
 
+class Taught(nn.Module):
+    """A CLIP in training, with what tells the attributes from its embeddings."""
+
+    def __init__(self, model: ClipModel) -> None:
+        """Takes the model's network over."""
+        super().__init__()
+        self.clip = model.network.requires_grad_(requires_grad=True)
+        self.prototypes = nn.Parameter(
+            torch.randn(sum(map(len, VALUES.values())), model.embed_dim, device=model.device)
+        )
+
+    def attribute_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of (n, embed_dim) unit rows with (n, attributes) labels, -1 being none."""
+        scores = ATTRIBUTE_SCALE * embeddings @ functional.normalize(self.prototypes, dim=1).T
+        parts = torch.split(scores, [len(values) for values in VALUES.values()], dim=1)
+        losses = [
+            functional.cross_entropy(part, truth, ignore_index=-1, reduction="sum")
+            for part, truth in zip(parts, labels.T, strict=True)
+        ]
+        return torch.stack(losses).sum() / (labels >= 0).sum()
+
+
 def train_clip(job: Job, variant: Variant = SEARCH) -> None:
     """Train, resuming from the last snapshot, and write the variant's safetensors."""
-    steps = job.steps or STEPS
     torch.manual_seed(job.seed + variant.first_seed)
-    model = ClipModel(clip_config(variant)).to(job.device)
-    model.network.train().requires_grad_(requires_grad=True)
-    recipe = Recipe(variant.training, STEPS, PEAK_RATE, weight_decay=0.05)
-    optimizer = adamw(model.network, recipe)
-    average = Average(model.network, horizon=200)
-    snapshot = job.work / f"{variant.training}.pt"
-    first = resume(snapshot, model.network, optimizer, average, job.device)
-    with progress(variant.training, first, steps) as report:
-        for step in range(first, steps):
-            set_rates(optimizer, cosine(step, steps))
-            batch = draw_batch(random.Random(f"{job.seed}/{variant.lots}/{step}"))
-            loss, hits = _step(model, optimizer, batch)
-            average.update(model.network, step)
-            report(step + 1, loss=loss, hits=hits)
-            if (step + 1) % SNAPSHOT_EVERY == 0 or step + 1 == steps:
-                save_snapshot(snapshot, model.network, optimizer, average, step + 1)
-                write_clip(job, variant, average.tensors, step + 1)
+    path = job.weights / f"{variant.name}.safetensors"
+    model = load_clip(path) if job.warm else ClipModel(clip_config(variant))
+    taught = channels_last(Taught(model.to(job.device)))
+
+    def step(rng: random.Random, _: float) -> tuple[Tensor, dict[str, float]]:
+        lots = random.Random(f"{variant.lots}/{rng.random()}")
+        return batch_loss(model, taught, draw_batch(lots), job.precision)
+
+    def write(tensors: dict[str, Tensor], steps: int) -> None:
+        prefix = "clip."
+        mine = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        write_clip(job, variant, mine, steps)
+
+    fit(job, Recipe(variant.training, STEPS, PEAK_RATE, weight_decay=0.05), taught, step, write)
+
+
+def batch_loss(
+    model: ClipModel, taught: Taught, batch: Batch, precision: torch.autocast
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of a batch, and the share of its texts that find their picture."""
+    tokens = model.tokenizer(batch.texts).to(model.device)
+    pixels = roughened(model.preprocessed(batch.pictures))
+    with precision:
+        rows = taught.clip.encode_text(tokens), taught.clip.encode_image(pixels)
+    texts, images = (functional.normalize(part.float(), dim=1) for part in rows)
+    logits = taught.clip.logit_scale.exp().clamp(max=50.0) * texts @ images.T
+    clash = batch.clashes.to(model.device)
+    read = taught.attribute_loss(images, batch.labels.to(model.device))
+    said = taught.attribute_loss(texts, batch.claims.to(model.device))
+    best = logits.detach().masked_fill(clash, -1e4).argmax(dim=1)
+    hits = (best == torch.arange(len(best), device=best.device)).float().mean()
+    figures = {"hits": hits.item(), "read": read.item(), "said": said.item()}
+    return contrastive_loss(logits, clash) + ATTRIBUTE_WEIGHT * (read + said), figures
 
 
 def write_clip(job: Job, variant: Variant, tensors: dict[str, Tensor], steps: int) -> None:
@@ -144,7 +186,8 @@ def write_clip(job: Job, variant: Variant, tensors: dict[str, Tensor], steps: in
     card = {
         "name": variant.name,
         "what": variant.what,
-        "training": f"{steps} steps of {4 * GROUPS} drawings, AdamW {PEAK_RATE}, seed {job.seed}",
+        "training": f"{steps} steps of {4 * GROUPS} drawings{job.beginning}, AdamW {PEAK_RATE}, "
+        f"seed {job.seed}",
         "data": "drawn by miniatures.world; no photographs",
         "licence": "MIT",
     }
@@ -153,18 +196,26 @@ def write_clip(job: Job, variant: Variant, tensors: dict[str, Tensor], steps: in
 
 
 def draw_batch(rng: random.Random, groups: int = GROUPS) -> Batch:
-    """Hard-negative groups of training scenes, drawn and captioned."""
+    """Hard-negative groups of training scenes, drawn and captioned.
+
+    Some groups are called by general names, and some captions say no more than they must.
+    """
     scenes, captions = [], []
     for _ in range(groups):
         group, differing = hard_group(rng)
+        general, terse = rng.random() < GENERAL_ODDS, rng.random() < TERSE_ODDS
         scenes += group
         for scene in group:
             mention = random_mention(rng, differing, scene.thing)
-            captions.append(describe(rng, scene, mention))
+            if terse:
+                mention &= differing | {"thing"}
+            if general:
+                mention -= {"kind"} - differing
+            captions.append(describe(rng, scene, mention, general=general))
     texts = [with_stranger(rng, caption.text) for caption in captions]
     claims = torch.tensor([caption.claims for caption in captions])
     labels = torch.tensor([scene.labels for scene in scenes])
-    return Batch(torch.from_numpy(render_all(scenes)), texts, clashes(claims, labels))
+    return Batch(torch.from_numpy(render_all(scenes)), texts, labels, claims)
 
 
 def clashes(claims: Tensor, labels: Tensor) -> Tensor:
@@ -199,20 +250,3 @@ def contrastive_loss(logits: Tensor, clash: Tensor) -> Tensor:
     target = torch.arange(len(logits), device=logits.device)
     rows = functional.cross_entropy(logits, target)
     return (rows + functional.cross_entropy(logits.T, target)) / 2
-
-
-def _step(model: ClipModel, optimizer: torch.optim.Optimizer, batch: Batch) -> tuple[float, float]:
-    tokens = model.tokenizer(batch.texts).to(model.device)
-    texts = functional.normalize(model.network.encode_text(tokens), dim=1)
-    pixels = roughened(model.preprocessed(batch.pictures))
-    images = functional.normalize(model.network.encode_image(pixels), dim=1)
-    logits = model.network.logit_scale.exp().clamp(max=50.0) * texts @ images.T
-    clash = batch.clashes.to(model.device)
-    loss = contrastive_loss(logits, clash)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
-    optimizer.step()
-    best = logits.detach().masked_fill(clash, -1e4).argmax(dim=1)
-    hits = (best == torch.arange(len(best), device=best.device)).float().mean()
-    return loss.item(), hits.item()

@@ -42,8 +42,17 @@ class Recipe:
     clip_norm: float = 1.0
 
 
-def fit(job: Job, recipe: Recipe, network: nn.Module, step: Step) -> dict[str, Tensor]:
-    """Fit a network with AdamW, resuming from its snapshot; returns its averaged tensors."""
+Write = Callable[[dict[str, Tensor], int], None]
+"""Takes the averaged tensors after so many steps."""
+
+
+def fit(
+    job: Job, recipe: Recipe, network: nn.Module, step: Step, write: Write | None = None
+) -> dict[str, Tensor]:
+    """Fit a network with AdamW, resuming from its snapshot; returns its averaged tensors.
+
+    `write` is called with them at each snapshot.
+    """
     steps = job.steps or recipe.steps
     optimizer = adamw(network, recipe)
     average = Average(network, recipe.horizon)
@@ -62,6 +71,8 @@ def fit(job: Job, recipe: Recipe, network: nn.Module, step: Step) -> dict[str, T
             report(done + 1, loss=loss.item(), **figures)
             if (done + 1) % SNAPSHOT_EVERY == 0 or done + 1 == steps:
                 save_snapshot(snapshot, network, optimizer, average, done + 1)
+                if write:
+                    write(average.tensors, done + 1)
     return average.tensors
 
 

@@ -10,8 +10,11 @@ from PIL import Image
 
 from miniatures.discriminator_training import load_generator, samples
 from miniatures.domains import DOMAINS
+from miniatures.evaluation.generators import class_draws, class_samples
 from miniatures.factors import cut, scenes_of
 from miniatures.world import KINDS, VALUES, Picture, Scene, random_scene, render, render_all
+from services.generator.biggan_deep_generator import load
+from services.models.checkpoints import load_checkpoint
 
 COLUMNS = 12
 
@@ -57,6 +60,12 @@ def generator_sheet(weights: Path, count: int = 64, seed: int = 7) -> Image.Imag
     return sheet(pictures.numpy(), columns=8)
 
 
+def biggan_sheet(weights: Path, count: int = 64, seed: int = 7) -> Image.Image:
+    """Random samples of random classes of a BigGAN, uncurated, eight in a row."""
+    generator = load(load_checkpoint(weights), torch.device("cpu"))
+    return sheet(class_samples(generator, *class_draws(count, seed)).numpy(), columns=8)
+
+
 def comparison_sheet(weights: Path, thing: str, count: int = 24, seed: int = 8) -> Image.Image:
     """Rows of samples, each above the drawing that its z was taught to show."""
     generator = load_generator(weights)
@@ -80,6 +89,9 @@ def write_sheets(weights: Path, folder: Path) -> list[Path]:
         if path.exists():
             pages[path.stem] = generator_sheet(path)
             pages[f"{path.stem}-beside-drawings"] = comparison_sheet(path, thing)
+    biggan = weights / "mini-biggan.safetensors"
+    if biggan.exists():
+        pages[biggan.stem] = biggan_sheet(biggan)
     for name, page in pages.items():
         page.save(folder / f"{name}.webp", quality=92, method=6)
     return [folder / f"{name}.webp" for name in pages]

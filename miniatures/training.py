@@ -8,16 +8,18 @@ only finished weights (safetensors, through `services.models.checkpoints`) go to
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+Network = TypeVar("Network", bound=nn.Module)
 WEIGHTS: Final = Path(__file__).parent / "weights"
 CLIP_WEIGHTS: Final = WEIGHTS / "mini-clip.safetensors"
 CAR_WEIGHTS: Final = WEIGHTS / "mini-car.safetensors"
 CAR_DISCRIMINATOR_WEIGHTS: Final = WEIGHTS / "mini-car-discriminator.safetensors"
 SNAPSHOT_EVERY: Final = 200
+KERNEL_DIMENSIONS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,33 @@ class Job:
     """Folder that the finished weights go to."""
     compiled: bool = False
     """Whether torch.compile is used: a third faster on a CPU, after a minute of compiling."""
+    warm: bool = False
+    """Whether it begins with the weights that are there, where the training can."""
+    bfloat16: bool = False
+    """Whether it computes in bfloat16 where that does: a third faster on a CPU that knows it."""
+
+    @property
+    def beginning(self) -> str:
+        """What a card says of a training that began with weights."""
+        return ", on from the weights before" if self.warm else ""
+
+    @property
+    def precision(self) -> torch.autocast:
+        """A context in which networks compute as the job says."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
 
 def default_device() -> torch.device:
     """The GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def channels_last(network: Network) -> Network:
+    """The network with its kernels as convolutions on a CPU compute fastest."""
+    for tensor in network.parameters():
+        if tensor.ndim == KERNEL_DIMENSIONS:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
 def cosine(step: int, steps: int, warmup: int = 100, floor: float = 0.02) -> float:

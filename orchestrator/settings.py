@@ -19,7 +19,7 @@ MOST_PROMPT_CHARACTERS = 1_000
 WEIGHED = ("similarity", "realism", "scorer", "diversity")
 CAPTIONER = "mini-captions"
 """The generator of captions, unless another one is named."""
-DISCRIMINATED = ("mini-car",)
+DISCRIMINATED = ("mini-car", "mini-church", "mini-face")
 """Bundled generators that come with a discriminator."""
 
 

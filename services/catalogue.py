@@ -202,12 +202,15 @@ MODELS = (
         space="128",
         resolution="64x64",
     ),
-    Model(
-        "mini-car-discriminator",
-        "discriminator",
-        "mini-car-discriminator.safetensors",
-        "the discriminator of mini-car, bundled",
-        resolution="64x64",
+    *(
+        Model(
+            f"mini-{domain}-discriminator",
+            "discriminator",
+            f"mini-{domain}-discriminator.safetensors",
+            f"the discriminator of mini-{domain}, bundled",
+            resolution="64x64",
+        )
+        for domain in ("car", "church", "face")
     ),
     Model(
         "mini-captions",

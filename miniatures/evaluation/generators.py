@@ -50,7 +50,7 @@ def biggan_figures(weights: Path, count: int = SAMPLES) -> dict[str, float]:
     """The same of mini-biggan, over all its classes."""
     generator = load(load_checkpoint(weights / "mini-biggan.safetensors"), torch.device("cpu"))
     classifier = load_classifier(classifier_path(OBJECT, weights))
-    z, classes = _draws(count, SEED)
+    z, classes = class_draws(count, SEED)
     pictures = class_samples(generator, z, classes)
     found = classifier.read(pictures)
     truth = [CLASSES[index] for index in classes.tolist()]
@@ -61,7 +61,7 @@ def biggan_figures(weights: Path, count: int = SAMPLES) -> dict[str, float]:
         "samples of their class's kind": accuracy(found["kind"], kinds),
     }
     scenes = factors_of(z, classes).scenes()
-    others = factors_of(*_draws(count, SEED + 1)).scenes()
+    others = factors_of(*class_draws(count, SEED + 1)).scenes()
     return figures | beside_drawings(classifier, pictures, scenes, others)
 
 
@@ -101,6 +101,7 @@ def class_samples(generator: BigGANDeep, z: Tensor, classes: Tensor) -> Tensor:
     return torch.cat([pictures_of(row) for row in rows])
 
 
-def _draws(count: int, seed: int) -> tuple[Tensor, Tensor]:
+def class_draws(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Random z and classes: (count, z_dim) float32 and (count,) int64."""
     seeded = torch.Generator().manual_seed(seed)
     return draw_z(count, seeded), torch.randint(len(CLASSES), (count,), generator=seeded)

@@ -21,7 +21,7 @@ from miniatures.caption_parsing import parse
 from miniatures.classifiers import OBJECT, classifier_path
 from miniatures.discriminator_training import load_generator
 from miniatures.evaluation.generators import domain_scenes
-from miniatures.evaluation.growing import Ensemble, ensemble, missing
+from miniatures.evaluation.growing import ensemble, missing
 from miniatures.training import pictures_of
 from miniatures.world import ATTRIBUTES, UNCLAIMED, VALUES, describe, random_mention
 from services.models.attribute_classifier import Classifier, load_classifier
@@ -82,13 +82,13 @@ class Judges:
             load_generator(weights / f"mini-{thing}.safetensors"),
         )
 
-    def fulfilled(self, prompt: Prompt, picture: Tensor) -> bool:
-        """Whether a (64, 64, 3) uint8 picture shows all that is wanted."""
+    def missed(self, prompt: Prompt, picture: Tensor) -> list[str]:
+        """The attributes that a (64, 64, 3) uint8 picture shows otherwise than wanted."""
         thing = int(self.recognise.read(picture[None])["thing"])
         found = self.classifier.read(picture[None])
-        return VALUES["thing"][thing] == prompt.thing and all(
-            self.classifier.heads[name][int(found[name])] == value for name, value in prompt.wanted
-        )
+        heads = self.classifier.heads
+        wrong = [name for name, value in prompt.wanted if heads[name][int(found[name])] != value]
+        return wrong if VALUES["thing"][thing] == prompt.thing else ["thing", *wrong]
 
     @torch.inference_mode()
     def draw(self, genome: Tensor) -> Tensor:
@@ -129,6 +129,8 @@ def main_job_figures(
 ) -> Iterator[tuple[str, str, float | None]]:
     """Thing, figure and share of prompts fulfilled, as they are measured.
 
+    A prompt whose best picture misses something is named before, without a value.
+
     Args:
         weights: folder of the models.
         work: folder of the runs; those that are done there are not repeated.
@@ -139,44 +141,35 @@ def main_job_figures(
     """
     for thing in things:
         models = models_of(weights, thing)
-        judges = [classifier_path(domain, weights) for domain in (OBJECT, thing)]
-        if said := missing([*models.values(), *judges]):
+        readers = [classifier_path(domain, weights) for domain in (OBJECT, thing)]
+        if said := missing([*models.values(), *readers]):
             yield thing, said, None
             continue
         with ensemble(models) as services:
             for algorithm in algorithms:
-                hits = _hits(services, Judges.load(weights, thing), work, algorithm, count, options)
-                best, median = zip(*hits, strict=True)
+                judges = Judges.load(weights, thing)
+                best, median = [], []
+                for seed, prompt in enumerate(prompts(thing, count)):
+                    words = (prompt.text, "--algorithm", algorithm, "--seed", str(seed), *options)
+                    runs = work / f"{thing}-{algorithm}-{seed:02}"
+                    folder = services.grow(runs, "populations", *words)
+                    wrong = judges.missed(prompt, best_picture(folder))
+                    if wrong:
+                        yield thing, f"{algorithm}: '{prompt.text}' misses {', '.join(wrong)}", None
+                    best.append(not wrong)
+                    median.append(not judges.missed(prompt, median_picture(folder, judges)))
                 yield thing, f"{algorithm}: prompts fulfilled by the best", sum(best) / count
                 yield thing, f"{algorithm}: by the median", sum(median) / count
 
 
-def _hits(
-    services: Ensemble,
-    judges: Judges,
-    work: Path,
-    algorithm: str,
-    count: int,
-    options: Sequence[str],
-) -> Iterator[tuple[bool, bool]]:
-    """Whether each prompt is fulfilled, by the best picture and by the median one."""
-    for seed, prompt in enumerate(prompts(judges.thing, count)):
-        words = (prompt.text, "--algorithm", algorithm, "--seed", str(seed), *options)
-        runs = work / f"{judges.thing}-{algorithm}-{seed:02}"
-        folder = services.grow(runs, "populations", *words)
-        yield (
-            judges.fulfilled(prompt, best_picture(folder)),
-            judges.fulfilled(prompt, median_picture(folder, judges)),
-        )
-
-
 def models_of(weights: Path, thing: str) -> dict[str, Path]:
-    """Role -> weights of a thing's ensemble."""
-    return {
+    """Role -> weights of a thing's ensemble; a generator without a discriminator does without."""
+    models = {
         "generator": weights / f"mini-{thing}.safetensors",
         "clip": weights / "mini-clip.safetensors",
-        "discriminator": weights / f"mini-{thing}-discriminator.safetensors",
     }
+    discriminator = weights / f"mini-{thing}-discriminator.safetensors"
+    return {**models, "discriminator": discriminator} if discriminator.is_file() else models
 
 
 def best_picture(folder: Path) -> Tensor:

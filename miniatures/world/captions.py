@@ -50,12 +50,15 @@ def random_mention(
     return frozenset(mention)
 
 
-def describe(rng: random.Random, scene: Scene, mention: frozenset[str]) -> Caption:
+def describe(
+    rng: random.Random, scene: Scene, mention: frozenset[str], *, general: bool = False
+) -> Caption:
     """A random caption of a scene that mentions these attributes, so far as it has them.
 
-    It may add the kind, where a thing is hardly ever called by its general name.
+    Unless it is to speak in `general`, it may add the kind, where a thing is hardly ever called by
+    its general name.
     """
-    mention = _sensible(rng, scene, mention)
+    mention = _sensible(rng, scene, mention, general=general)
     when = rng.choice(HOURS[scene.time]) if "time" in mention else ""
     if "thing" in mention:
         what, said = _object(rng, scene, mention)
@@ -100,12 +103,14 @@ def with_article(text: str) -> str:
     return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
 
 
-def _sensible(rng: random.Random, scene: Scene, mention: frozenset[str]) -> frozenset[str]:
+def _sensible(
+    rng: random.Random, scene: Scene, mention: frozenset[str], *, general: bool
+) -> frozenset[str]:
     """Without what the scene does not have, and with the kind where people would say it."""
     mention = frozenset(name for name in mention if scene.has(name))
     if scene.kind != "man" and rng.random() < 0.9:
         mention -= {"beard"}
-    seldom = "thing" in mention and scene.kind in words.SELDOM_GENERIC
+    seldom = "thing" in mention and scene.kind in words.SELDOM_GENERIC and not general
     return mention | {"kind"} if seldom and rng.random() < 0.8 else mention
 
 

@@ -9,7 +9,7 @@ import random
 from typing import Any, Final
 
 from miniatures.world import settings
-from miniatures.world.scene import ATTRIBUTES, FACE_ATTRIBUTES, FACINGS, KINDS, VALUES, Scene
+from miniatures.world.scene import ATTRIBUTES, FACINGS, KINDS, VALUES, Scene
 
 GROUP: Final = 4
 """Scenes in a hard-negative group."""
@@ -27,8 +27,16 @@ THING_WEIGHTS: Final = {
 """How often each is drawn; faces have the most that must be told apart."""
 VARIED: Final = {"colour": 4, "setting": 4, "thing": 3, "kind": 3, "time": 2}
 """How often a group differs in an attribute."""
-FACE_VARIED: Final = 7
-"""The same for each attribute that only faces have."""
+FACE_VARIED: Final = {
+    **VARIED,
+    "colour": 8,
+    "hair": 7,
+    "eyes": 8,
+    "glasses": 5,
+    "beard": 6,
+    "smile": 9,
+}
+"""The same for faces: the smaller a thing is to see, the more often."""
 
 
 def random_scene(rng: random.Random, thing: str | None = None, *, held_out: bool = False) -> Scene:
@@ -75,9 +83,7 @@ def hard_group(rng: random.Random) -> tuple[list[Scene], frozenset[str]]:
     """
     while True:
         scene = random_scene(rng)
-        odds = dict(VARIED)
-        if scene.thing == "face":
-            odds |= dict.fromkeys(FACE_ATTRIBUTES, FACE_VARIED)
+        odds = FACE_VARIED if scene.thing == "face" else VARIED
         scenes, differing = _varied(rng, scene, rng.choices(list(odds), list(odds.values()))[0])
         if not any(one.held_out for one in scenes):
             return scenes, differing

@@ -10,7 +10,7 @@ Three latent spaces, all with z, a standard normal within -2 and 2:
   bit alone makes 0.27 % of the mixture. For comparisons with its tables.
 
 A class that is fixed (`class=207`, `class=tabby_cat+tiger_cat` for equal parts of several) leaves
-the space `z` alone.
+the space `z` alone. Names are those in the card of the weights, or else ImageNet's.
 
 psi multiplies z and chooses the statistics of batch norm, which end at 1.
 """
@@ -93,21 +93,27 @@ def whitening(rows: Tensor) -> tuple[Tensor, Tensor]:
     return mean.to(rows.dtype), root.to(rows.dtype)
 
 
-def find_classes(words: str, count: int) -> list[int]:
-    """The classes that are named by numbers or, of ImageNet's, by open_clip's names, joined by +.
+def find_classes(words: str, count: int, names: Sequence[str] = ()) -> list[int]:
+    """The classes that are named by numbers or by their names, joined by +.
+
+    Args:
+        words: as a user types them; empty for none.
+        count: how many classes there are.
+        names: of all of them; of a thousand that have none, open_clip's for ImageNet.
 
     Raises:
         BadRequestError: there is no such class.
     """
-    return [_find_class(word.strip(), count) for word in words.split("+")] if words else []
+    return [_find_class(word.strip(), count, names) for word in words.split("+")] if words else []
 
 
-def _find_class(word: str, count: int) -> int:
+def _find_class(word: str, count: int, names: Sequence[str]) -> int:
     if word.isascii() and word.isdigit():
         if int(word) < count:
             return int(word)
         raise BadRequestError(f"there is no class {word}; the classes are 0 to {count - 1}")
-    names = _names() if count == IMAGENET else []
+    if not names and count == IMAGENET:
+        names = _names()
     wanted = word.replace("_", " ").lower()
     if wanted in names:
         return names.index(wanted)
@@ -154,6 +160,7 @@ def load(
     winograd = convolution == "winograd"
     channels_last = precision != "float32" or winograd
     maps = Maps(DTYPES[precision], channels_last=channels_last, winograd=winograd)
-    classes = find_classes(class_, network.config.num_classes)
+    names = checkpoint.card.get("classes", ())
+    classes = find_classes(class_, network.config.num_classes, names)
     network.eval().requires_grad_(requires_grad=False)
     return BigGANDeep(network.to(device), maps, classes)

@@ -117,6 +117,7 @@ def test_the_weights_are_served(tmp_path: Path) -> None:
     train_biggan(Job(CPU, tmp_path, steps=1, weights=tmp_path))
     checkpoint = load_checkpoint(tmp_path / "mini-biggan.safetensors")
     assert len(checkpoint.card["classes"]) == len(CLASSES)
+    assert load(checkpoint, CPU, class_="round clock").spaces[0].name == "z"
     generator = load(checkpoint, CPU)
     space = generator.spaces[0]
     with torch.inference_mode():

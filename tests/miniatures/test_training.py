@@ -1,5 +1,6 @@
 """The trainings: their parts by definition, and a few steps of each, interrupted and resumed."""
 
+import dataclasses
 import random
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from miniatures.__main__ import app
 from miniatures.clip_training import (
     JUDGE,
     SEARCH,
+    Taught,
     Variant,
     clashes,
+    clip_config,
     contrastive_loss,
     draw_batch,
     with_stranger,
@@ -23,8 +26,8 @@ from miniatures.domains import DOMAINS
 from miniatures.factors import cut, directions, features_of, scenes_of
 from miniatures.generator_training import drawing_loss, sharpness_at, with_joint
 from miniatures.training import Average, Job, cosine, pictures_of, pixels_of
-from miniatures.world import UNCLAIMED
-from services.models.clip import load_clip
+from miniatures.world import ATTRIBUTES, UNCLAIMED, VALUES
+from services.models.clip import ClipModel, load_clip
 
 CAR, FACE = DOMAINS["car"], DOMAINS["face"]
 
@@ -79,6 +82,26 @@ def test_batches_are_seeded() -> None:
     assert first.texts == second.texts
     assert torch.equal(first.pictures, second.pictures)
     assert not first.clashes.diagonal().any()
+
+
+def test_some_captions_are_general_and_some_are_terse() -> None:
+    batch = draw_batch(random.Random(4), groups=60)
+    general = {"animal", "pet", "creature", "shape", "figure"}
+    assert sum(not general.isdisjoint(text.split()) for text in batch.texts) > 5
+    said = (batch.claims != UNCLAIMED).sum(dim=1)
+    assert 20 < int((said <= 2).sum()) < 120
+    assert torch.equal(batch.clashes, clashes(batch.claims, batch.labels))
+
+
+def test_attributes_are_read_from_embeddings_by_their_prototypes() -> None:
+    torch.manual_seed(0)
+    taught = Taught(ClipModel(clip_config(JUDGE)))
+    colours = torch.tensor([0, 3])
+    labels = torch.full((2, len(ATTRIBUTES)), UNCLAIMED)
+    labels[:, ATTRIBUTES.index("colour")] = colours
+    first = sum(len(VALUES[name]) for name in ATTRIBUTES[: ATTRIBUTES.index("colour")])
+    rows = torch.nn.functional.normalize(taught.prototypes[first + colours], dim=1)
+    assert taught.attribute_loss(rows, labels) < 0.01 < taught.attribute_loss(-rows, labels)
 
 
 def test_strangers_are_added_now_and_then() -> None:
@@ -181,6 +204,27 @@ def test_clip_training_resumes(tmp_path: Path, variant: Variant) -> None:
     assert snapshot["step"] == 2
 
 
+@pytest.mark.usefixtures("small")
+def test_a_warm_training_begins_with_the_weights_there(tmp_path: Path) -> None:
+    seconds = []
+    for seed in (1, 2):
+        job = Job(torch.device("cpu"), tmp_path / "first", seed, steps=1, weights=tmp_path)
+        clip_training.train_clip(job, JUDGE)
+        before = load_clip(tmp_path / "mini-judge-clip.safetensors").network.state_dict()
+        job = dataclasses.replace(job, seed=3, work=tmp_path / f"{seed}", warm=True, bfloat16=True)
+        clip_training.train_clip(job, JUDGE)
+        seconds.append(load_clip(tmp_path / "mini-judge-clip.safetensors").network.state_dict())
+        (tmp_path / "first" / "judge-clip.pt").unlink()
+        assert near(before, seconds[-1])
+    assert not near(*seconds)
+
+
+def near(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    """Whether weights are at most a step apart."""
+    name = "visual.conv1.weight"
+    return torch.allclose(first[name], second[name], atol=1e-3)
+
+
 def test_the_judge_shares_neither_encoder_nor_lots_nor_first_weights() -> None:
     assert SEARCH.vision["layers"] != JUDGE.vision["layers"]
     assert SEARCH.lots != JUDGE.lots
@@ -194,6 +238,8 @@ def test_generator_training_resumes(tmp_path: Path, thing: str) -> None:
         job = Job(torch.device("cpu"), tmp_path, steps=steps, weights=tmp_path)
         generator_training.train_generator(job, thing)
         discriminator_training.train_discriminator(job, thing)
+    warm = dataclasses.replace(job, work=tmp_path / "warm", warm=True, bfloat16=True)
+    discriminator_training.train_discriminator(warm, thing)
     generator = load_generator(tmp_path / f"mini-{thing}.safetensors")
     assert generator(torch.randn(2, 64)).shape == (2, 3, 64, 64)
     assert generator.mapping.w_avg.abs().sum() > 0

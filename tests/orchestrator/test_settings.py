@@ -63,7 +63,8 @@ def test_the_recorded_command_gives_the_same_settings(  # what is drawn
     [
         ("mini-car", "mini-car-discriminator"),
         ("mini-car,noise=none", "mini-car-discriminator"),
-        ("mini-church", "none"),
+        ("mini-church", "mini-church-discriminator"),
+        ("mini-face", "mini-face-discriminator"),
         ("/models/mine.safetensors", "none"),
         ("tcp://127.0.0.1:5555", "none"),
     ],

@@ -159,6 +159,13 @@ def test_imagenets_classes_have_names() -> None:
         find_classes("golden_retreiver", 1000)
 
 
+def test_classes_of_a_file_have_the_names_in_its_card() -> None:
+    names = ["sedan", "truck", "round clock"]
+    assert find_classes("truck+Round_clock+0", 3, names) == [1, 2, 0]
+    with pytest.raises(BadRequestError, match="no class 'trucks'; did you mean truck"):
+        find_classes("trucks", 3, names)
+
+
 def test_gpt2_writes_in_half_precision(tmp_path: Path) -> None:
     path = tiny.save_gpt2(tmp_path / "gpt2.safetensors")
     assert load(path, "precision=bf16").info.digest != load(path).info.digest

@@ -37,9 +37,9 @@ def test_judges_find_what_is_there_and_miss_what_is_not() -> None:
     yellow = torch.from_numpy(render(Scene(colour="yellow", setting="snow")))
     blue = torch.from_numpy(render(Scene(colour="blue", setting="snow")))
     house = torch.from_numpy(render(Scene("house", "cottage", "yellow", "snow")))
-    assert judges.fulfilled(prompt, yellow)
-    assert not judges.fulfilled(prompt, blue)
-    assert not judges.fulfilled(prompt, house)
+    assert judges.missed(prompt, yellow) == []
+    assert judges.missed(prompt, blue) == ["colour"]
+    assert "thing" in judges.missed(prompt, house)
 
 
 def test_a_measurement_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_measurement_goes_on_where_it_was(tmp_path: Path) -> None:
         return list(main_job_figures(WEIGHTS, tmp_path, ["car"], ["ga"], 1, tiny))
 
     figures = measure()
-    assert [row[:2] for row in figures] == [
+    assert [row[:2] for row in figures if row[2] is not None] == [
         ("car", "ga: prompts fulfilled by the best"),
         ("car", "ga: by the median"),
     ]
