@@ -128,7 +128,7 @@ def _stylegan2(
         weights=f"stylegan2-{domain}.safetensors",
         about=f"StyleGAN2 config-f of {about}",
         batch_rows=4,
-        space="z 512, w 512",
+        space="z 512, w up to 512",
         resolution=resolution,
         licence=NVIDIA,
         source=STYLEGAN2.format(domain),
@@ -167,7 +167,7 @@ MODELS = (
         "generator",
         "mini-car.safetensors",
         "StyleGAN2 of 64x64 drawn cars, bundled",
-        space="z 64, w 128",
+        space="z 64, w 34",
         resolution="64x64",
     ),
     Model(
@@ -175,7 +175,7 @@ MODELS = (
         "generator",
         "mini-face.safetensors",
         "StyleGAN2 of 64x64 drawn faces, bundled",
-        space="z 64, w 128",
+        space="z 64, w 53",
         resolution="64x64",
     ),
     Model(
@@ -183,7 +183,15 @@ MODELS = (
         "generator",
         "mini-church.safetensors",
         "StyleGAN2 of 64x64 drawn churches, bundled",
-        space="z 64, w 128",
+        space="z 64, w 52",
+        resolution="64x64",
+    ),
+    Model(
+        "mini-biggan",
+        "generator",
+        "mini-biggan.safetensors",
+        "BigGAN-deep of 29 kinds of 64x64 drawn things, bundled",
+        space="z 128 + class 32",
         resolution="64x64",
     ),
     Model(

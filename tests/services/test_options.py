@@ -119,7 +119,8 @@ def test_random_noise_is_each_genomes_own(noisy: Path) -> None:
 def test_a_class_of_stylegan2_can_be_fixed(noisy: Path) -> None:
     fixed, free = load(noisy, "class=1"), load(noisy)
     assert isinstance(fixed.info.about, GeneratorInfo)
-    assert [space.size for space in fixed.info.about.spaces] == [8, 16]
+    assert [space.name for space in fixed.info.about.spaces] == ["z", "w"]
+    assert fixed.info.about.spaces[0].size == 8  # and no gene for the class
     rows = genomes(9)
     assert np.array_equal(draw(fixed, rows[:, :8].copy()), draw(free, rows))
     with pytest.raises(BadRequestError, match="has no class 3; its classes are 0 to 2"):
