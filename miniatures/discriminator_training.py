@@ -35,8 +35,6 @@ PEAK_RATE: Final = 6e-3
 R1_GAMMA: Final = 0.02
 R1_SHARE: Final = 1 / 8
 """Of the steps that have the penalty."""
-MADE: Final = BATCH // 2
-"""How many of the real ones the generator drew."""
 PASTED_WEIGHT: Final = 3
 """Of pasting, the hardest to see, beside 1 of each other way of spoiling."""
 
@@ -105,7 +103,8 @@ def train_discriminator(job: Job, thing: str) -> None:
     made = samples(generator, min(SAMPLES, steps * BATCH), job.seed + 3, job.device)
 
     def step(rng: random.Random, _: float) -> tuple[Tensor, dict[str, float]]:
-        real = torch.cat([some(rng, drawn, BATCH - MADE), some(rng, made, MADE)]).to(job.device)
+        half = BATCH // 2  # of the real ones are the generator's
+        real = torch.cat([some(rng, drawn, BATCH - half), some(rng, made, half)]).to(job.device)
         real = real[torch.tensor(rng.sample(range(BATCH), BATCH))]
         false = spoilt(rng, real)
         with job.precision:
