@@ -174,7 +174,7 @@ class Stage:
 
     def fulfilled(self, prompt: Prompt, picture: torch.Tensor) -> bool:
         """Whether (64, 64, 3) uint8 shows all that is wanted."""
-        return self._judges.fulfilled(prompt, picture)
+        return not self._judges.missed(prompt, picture)
 
 
 def cosines(embeddings: Embeddings, target: torch.Tensor) -> Float64:

@@ -96,11 +96,14 @@ def command(settings: RunSettings) -> list[str]:
 
 
 def killed_again_and_again(settings: RunSettings, rng: random.Random, most: int) -> int:
-    """Grow a run in processes that are killed at random instants; returns how often."""
+    """Grow a run in processes that are killed at random instants; returns how often.
+
+    It may end before it was killed `most` times, also by the kill of a process whose run is done.
+    """
     process = subprocess.Popen(command(settings), stderr=subprocess.PIPE, text=True)
     folder = settings.runs / "latest"
     for kills in range(most):
-        until = time.monotonic() + 30
+        until = time.monotonic() + 240
         while not (folder / "journal.sqlite").exists() and process.poll() is None:
             assert time.monotonic() < until
             time.sleep(0.01)
@@ -110,6 +113,8 @@ def killed_again_and_again(settings: RunSettings, rng: random.Random, most: int)
         if process.returncode != -signal.SIGKILL:
             assert process.returncode == 0
             return kills
+        if RunFolder.open(folder).read_run()["status"] == "done":
+            return kills + 1
         words = [sys.executable, "-m", "orchestrator", "resume", str(folder), "--ui", "quiet"]
         process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     _, err = process.communicate(timeout=240)
