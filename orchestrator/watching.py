@@ -90,7 +90,7 @@ class Watcher:
             captions=tuple(str(text) for text in last.get("captions") or ()),
             scores=scores,
             baseline=read_baseline(run.get("baseline")),
-            swaps=self._folder.swaps(),
+            swaps=_swaps(told),
             services=_services(last),
             log=(f"watching; this run is {one.status}",),
         )
@@ -112,6 +112,12 @@ class Watcher:
 def _numbers(found: Iterable[object]) -> tuple[float, ...]:
     """Those that are numbers."""
     return tuple(float(value) for value in found if isinstance(value, int | float))
+
+
+def _swaps(told: Iterable[dict[str, Any]]) -> tuple[int, ...]:
+    """After which generations a model was swapped."""
+    found = (event.get("generation") for event in told if event.get("event") == "swap")
+    return tuple(generation for generation in found if isinstance(generation, int))
 
 
 def _points(event: dict[str, Any]) -> tuple[tuple[float, float], ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from orchestrator.commands.options import JsonOption
+from orchestrator.commands.options import JsonOption, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,8 +77,6 @@ def show(context: typer.Context, json: JsonOption = False) -> None:
 
     orchestrator config show --named night --population 16
     """
-    from orchestrator.runs.storage import to_json
-
     root = context.find_root()
     described: Described | None = None
     found: dict[str, dict[str, dict[str, Any]]] = {}
@@ -92,7 +90,7 @@ def show(context: typer.Context, json: JsonOption = False) -> None:
                     inner.meta.pop(taken, None)
     path = described.path if described else None
     if json:
-        print(to_json({"file": path and str(path), **found}, indent=2).decode())
+        say_json({"file": path and str(path), **found})
         return
     print(f"file  {path or 'none: there is no glasshouse.toml here'}")
     for section, values in found.items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from orchestrator.commands.options import JsonOption, one_of
+from orchestrator.commands.options import JsonOption, one_of, say_json
 
 if TYPE_CHECKING:
     from orchestrator.experiments.grid import Experiment
@@ -106,7 +106,6 @@ def show(
 ) -> None:
     """Say what an experiment would run, cell by cell, and start nothing."""
     from orchestrator.experiments.grid import find, read_experiment
-    from orchestrator.runs.storage import to_json
 
     experiment = read_experiment(find(named), scale)
     document, cells = experiment.document, experiment.cells
@@ -114,7 +113,7 @@ def show(
     if json:
         told = {"name": experiment.name, "about": document.about, "evaluations": evaluations,
                 "show": document.show, "cells": [cell.title for cell in cells]}  # fmt: skip
-        print(to_json(told, indent=2).decode())
+        say_json(told)
         return
     print(f"{experiment.name}: {document.about}")
     print(f"{len(cells)} runs, about {evaluations:,} evaluations; shows {', '.join(document.show)}")
@@ -126,12 +125,11 @@ def show(
 def ls(json: JsonOption = False) -> None:
     """List the experiments that come along."""
     from orchestrator.experiments.grid import bundled, read_experiment
-    from orchestrator.runs.storage import to_json
 
     found = {name: read_experiment(path).document for name, path in bundled().items()}
     if json:
         rows = [{"name": n, "about": one.about, "source": one.source} for n, one in found.items()]
-        print(to_json(rows, indent=2).decode())
+        say_json(rows)
         return
     for name, document in found.items():
         print(f"{name:28} {document.about}  [{document.source}]")

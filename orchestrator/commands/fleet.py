@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.commands.config import ConfigOption
-from orchestrator.commands.options import JsonOption, say
+from orchestrator.commands.options import JsonOption, say, say_json
 from protocol.errors import BadRequestError, ServiceError
 
 if TYPE_CHECKING:
@@ -138,9 +138,11 @@ def logs(name: OneName) -> None:
 
 def _say(seen: "list[Seen]", *, json: bool) -> None:
     from orchestrator.fleet.status import table
-    from orchestrator.runs.storage import to_json
 
-    say(to_json(seen, indent=2).decode() if json else table(seen))
+    if json:
+        say_json(seen)
+    else:
+        say(table(seen))
 
 
 def _end(chosen: "Sequence[Registered]", timeout_s: float) -> None:

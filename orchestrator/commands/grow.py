@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from orchestrator.commands.config import ConfigOption, NamedOption
-from orchestrator.commands.options import RunFolderArgument, one_of
+from orchestrator.commands.options import RunFolderArgument, one_of, say_json
 from protocol.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -488,10 +488,12 @@ def _plan(ui: str, settings: "RunSettings", targets: Path | None) -> NoReturn:
     """Say what a run would do; the exit code is what would keep it from beginning."""
     from orchestrator.many import read_targets
     from orchestrator.planning import outlook, table
-    from orchestrator.runs.storage import to_json
 
     found = outlook(settings, read_targets(targets) if targets is not None else ())
-    print(to_json(found, indent=2).decode() if ui == "json" else table(found))
+    if ui == "json":
+        say_json(found)
+    else:
+        print(table(found))
     found.check()
     raise typer.Exit
 

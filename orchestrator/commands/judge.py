@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands.options import JsonOption
+from orchestrator.commands.options import JsonOption, say_json
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 # one parameter an option
@@ -44,7 +44,6 @@ def evaluate(  # noqa: PLR0913, PLR0917 # one parameter an option
     from orchestrator.measuring.evaluation import Question
     from orchestrator.measuring.evaluation import evaluate as measure
     from orchestrator.measuring.table import table
-    from orchestrator.runs.storage import to_json
 
     print("asking the judges", file=sys.stderr)
     found = measure(
@@ -60,4 +59,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 # one parameter an option
             device,
         )
     )
-    print(to_json(found, indent=2).decode() if json else table(found))
+    if json:
+        say_json(found)
+    else:
+        print(table(found))

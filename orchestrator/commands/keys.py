@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands.options import JsonOption
+from orchestrator.commands.options import JsonOption, say_json
 from protocol import keys
 
 app = typer.Typer(
@@ -45,12 +45,10 @@ def trust(
 def list_keys(json: JsonOption = False) -> None:
     """Print your public key, who may use your services, and the services you trust."""
     if json:
-        from orchestrator.runs.storage import to_json
-
         trusted = {f"tcp://{place}": key for place, key in keys.servers().items()}
         yours = keys.identity().public.hex()
         found = {"yours": yours, "allowed": keys.allowed(), "trusted": trusted}
-        typer.echo(to_json(found, indent=2).decode())
+        say_json(found)
         return
     typer.echo(f"yours    {keys.identity().public.hex()}")
     for key, name in keys.allowed().items():

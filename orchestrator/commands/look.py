@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands.options import JsonOption, RunFolderArgument, say
+from orchestrator.commands.options import JsonOption, RunFolderArgument, say, say_json
 
 
 def verify(
@@ -20,11 +20,13 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """Repeat RUN from its journal and compare, genome for genome."""
-    from orchestrator.runs.storage import to_json
     from orchestrator.verify import verify_run
 
     found = verify_run(run, evaluate)
-    print(to_json(found, indent=2).decode() if json else found.sentence())
+    if json:
+        say_json(found)
+    else:
+        print(found.sentence())
 
 
 def ls(
@@ -33,22 +35,23 @@ def ls(
 ) -> None:
     """List runs: status, generations, best similarity, prompt."""
     from orchestrator.runs.listing import summaries, table
-    from orchestrator.runs.storage import to_json
 
     found = summaries(runs)
-    say(to_json(found, indent=2).decode() if json else table(found))
+    if json:
+        say_json(found)
+    else:
+        say(table(found))
 
 
 def show(run: RunFolderArgument, json: JsonOption = False) -> None:
     """Say all about RUN: status, command, models, swaps, pictures."""
     from orchestrator.runs import RunFolder
     from orchestrator.runs.listing import details, summary
-    from orchestrator.runs.storage import to_json
 
     if json:
         folder = RunFolder.open(run)
         found = {"summary": summary(folder.path), "run": folder.read_run()}
-        print(to_json(found, indent=2).decode())
+        say_json(found)
     else:
         print("\n".join(details(run)))
 
@@ -62,10 +65,12 @@ def recall(
     orchestrator recall runs/latest/best.png
     """
     from orchestrator.runs.listing import recall as read
-    from orchestrator.runs.storage import to_json
 
     command, recipe = read(picture)
-    print(to_json(recipe, indent=2).decode() if json else command)
+    if json:
+        say_json(recipe)
+    else:
+        print(command)
 
 
 def doctor(
@@ -74,23 +79,24 @@ def doctor(
 ) -> None:
     """Look for what could keep a run from going well here; exit code 3 if something will."""
     from orchestrator.doctor import examine, table
-    from orchestrator.runs.storage import to_json
     from protocol.errors import ConfigError
 
     found = examine(runs, os.environ)
-    print(to_json(found, indent=2).decode() if json else table(found))
+    if json:
+        say_json(found)
+    else:
+        print(table(found))
     if any(one.verdict == "bad" for one in found):
         raise typer.Exit(ConfigError.exit_code)
 
 
 def algorithms(json: JsonOption = False) -> None:
     """List the search algorithms and their parameters."""
-    from orchestrator.runs.storage import to_json
     from orchestrator.search import describe_algorithms
 
     found = describe_algorithms()
     if json:
-        print(to_json(found, indent=2).decode())
+        say_json(found)
         return
     for info in found:
         genes = "any genes" if len(info.kinds) == 4 else f"{' and '.join(info.kinds)} genes"
@@ -112,10 +118,9 @@ def algorithms(json: JsonOption = False) -> None:
 def presets(json: JsonOption = False) -> None:
     """List the configurations of CLIP-GLaSS and the thesis, for: orchestrator run --preset."""
     from orchestrator.presets import PRESETS
-    from orchestrator.runs.storage import to_json
 
     if json:
-        print(to_json(PRESETS, indent=2).decode())
+        say_json(PRESETS)
         return
     for preset in PRESETS:
         print(f"{preset.name:22} {preset.described()}")

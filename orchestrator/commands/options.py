@@ -22,6 +22,13 @@ def say(text: str) -> None:
     print(text)
 
 
+def say_json(value: object) -> None:
+    """Print a value as indented JSON, for other programs."""
+    from orchestrator.runs.storage import to_json
+
+    print(to_json(value, indent=2).decode())
+
+
 def one_of(option: str, value: str, known: tuple[str, ...]) -> None:
     """Refuse a value that an option does not know.
 

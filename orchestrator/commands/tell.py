@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.commands.options import JsonOption, RunFolderArgument
+from orchestrator.commands.options import JsonOption, RunFolderArgument, say_json
 from protocol.errors import BadRequestError, ConfigError
 
 if TYPE_CHECKING:
@@ -42,13 +42,12 @@ def compare(runs: Runs, json: JsonOption = False) -> None:
     orchestrator compare runs/0001-a-yellow-car runs/0002-a-yellow-car
     """
     from orchestrator.reports.comparison import differing, outcomes, table
-    from orchestrator.runs.storage import to_json
 
     stories = _stories(runs)
     if json:
         names = [story.summary.name for story in stories]
         found = {"runs": names, "differing": differing(stories), "outcomes": outcomes(stories)}
-        print(to_json(found, indent=2).decode())
+        say_json(found)
         return
     print(table(stories))
     if len(stories) > 1:

@@ -89,7 +89,11 @@ class Setup:
         their gradients, for which the services are asked now.
         """
         asked = {genome.tobytes() for genome in genomes}
-        apart = [one.embedding for one in survivors if one.genome.tobytes() not in asked]
+        apart = [
+            one.embedding
+            for one in (survivors if self.diverse else ())
+            if one.genome.tobytes() not in asked
+        ]
         others = np.array(apart, np.float32).reshape(-1, evaluation.embeddings.shape[1])
         told = self.told(evaluation, objectives, others)
         if kind == "refinement" and self.differentiator is not None:

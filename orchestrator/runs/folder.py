@@ -234,11 +234,6 @@ class RunFolder:
                     found.append(msgspec.json.decode(line, type=dict[str, Any]))
         return found
 
-    def swaps(self) -> tuple[int, ...]:
-        """After which generations a model was swapped."""
-        told = (one.get("generation") for one in self.events() if one.get("event") == "swap")
-        return tuple(generation for generation in told if isinstance(generation, int))
-
     def append_event(self, event: Mapping[str, Any]) -> None:
         """Add one line to `events.jsonl`, there for other programs at once.
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import numpy as np
 from rich.console import Console, Group
-from rich.progress_bar import ProgressBar
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -26,7 +25,7 @@ from orchestrator.terminal.choose import (
     can_show_images,
     make_painter,
 )
-from orchestrator.terminal.frame import services_line
+from orchestrator.terminal.frame import bar, services_line
 from orchestrator.terminal.halfblock import Picture, largest, rows_of, thumbnails
 from orchestrator.terminal.live import LiveDisplay
 from orchestrator.terminal.plain import JsonDisplay, PlainDisplay, QuietDisplay
@@ -135,13 +134,7 @@ class BoardFrame:
         width = max(4, columns - len(words) - 3)
         head = Table.grid(padding=(0, 1))
         head.add_row(
-            ProgressBar(
-                max(1, board.generations),
-                board.generation,
-                width=width,
-                complete_style="green",
-                finished_style="green",
-            ),
+            bar(board.generation, board.generations, width),
             words,
         )
         table = _table(board, columns, most)

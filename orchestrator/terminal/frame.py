@@ -243,16 +243,17 @@ def progress(snapshot: Snapshot, columns: int) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     width = max(4, columns - len(words) - 3)
     table.add_row(
-        ProgressBar(
-            max(1, snapshot.generations),
-            snapshot.generation,
-            width=width,
-            complete_style="green",
-            finished_style="green",
-        ),
+        bar(snapshot.generation, snapshot.generations, width),
         Text(words, no_wrap=True, overflow="ellipsis"),
     )
     return table
+
+
+def bar(done: int, wanted: int, columns: int) -> ProgressBar:
+    """How much is done of what is wanted."""
+    return ProgressBar(
+        max(1, wanted), done, width=columns, complete_style="green", finished_style="green"
+    )
 
 
 def curves(snapshot: Snapshot, columns: int, rows: int) -> Panel:
