@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,24 @@ def generation(text: str) -> int:
     return int(found[1]) if found else 0
 
 
+def drawn(terminal: Terminal) -> int:
+    """The number on the screen, waited for: a frame that is read may be half drawn."""
+    return generation(terminal.until(lambda text: generation(text) > 0, "wanted a generation"))
+
+
+def still(terminal: Terminal) -> None:
+    """Wait until the number stands still for two seconds: what was on its way has arrived."""
+    seen, since = drawn(terminal), time.monotonic()
+
+    def rests(text: str) -> bool:
+        nonlocal seen, since
+        if generation(text) not in (0, seen):
+            seen, since = generation(text), time.monotonic()
+        return time.monotonic() - since > 2
+
+    terminal.until(rests, "wanted it to stand still")
+
+
 def living(role: str, model: Path) -> Registered:
     (one,) = [
         one
@@ -88,14 +107,15 @@ def test_pause_favourite_ban_and_finish(models: Models, tmp_path: Path) -> None:
         terminal.wait("this help")
         terminal.press("?")
         terminal.press("p")
-        paused = generation(terminal.wait("paused: p goes on", "best of generation"))
+        terminal.wait("paused: p goes on", "best of generation")
+        paused = drawn(terminal)
         terminal.press("1")
         terminal.wait("favourite-", "bred from as from the best", "♥")
         terminal.press("x")
         terminal.wait("ban which picture? 1 - 6")
         terminal.press("4")
-        text = terminal.wait("banned: nothing more is bred from it", "✗")
-        assert generation(text) == paused
+        terminal.wait("banned: nothing more is bred from it", "✗")
+        assert drawn(terminal) == paused
         terminal.press("p")
         terminal.until(lambda text: generation(text) > paused, "wanted it to go on")
         terminal.press("q")
@@ -115,7 +135,7 @@ def test_the_generator_is_swapped_by_keys(models: Models, tmp_path: Path) -> Non
         line = next(line for line in menu.splitlines() if "two.safetensors" in line)
         terminal.press(re.findall(r"\d", line)[0])
         terminal.wait("generator swapped for", "two.safetensors after generation", "▲")
-        swapped = generation(terminal.text)
+        swapped = drawn(terminal)
         terminal.until(lambda text: generation(text) > swapped, "wanted it to go on")
         terminal.press("q")
         assert terminal.end() == 0
@@ -139,6 +159,7 @@ def test_ctrl_c_twice_quits_at_once(models: Models, tmp_path: Path) -> None:
         terminal.until(lambda text: generation(text) > 1)
         generator.suspend()  # so that no generation ends
         try:
+            still(terminal)
             terminal.press("\x03")
             terminal.wait("Ctrl-C again quits at once")
             terminal.press("\x03")
@@ -159,10 +180,10 @@ def test_the_window_is_resized(models: Models, tmp_path: Path) -> None:
         for columns, rows in ((80, 24), (60, 16), (140, 50), (24, 8), (120, 40)):
             terminal.resize(columns, rows)
             terminal.press("?")  # drawn anew, with or without the help
-            shown = generation(terminal.text)
             if columns < 60:
                 terminal.until(lambda text: text.startswith("Glasshouse"))
                 continue
+            shown = drawn(terminal)
             terminal.until(lambda text, shown=shown: fills(text) and generation(text) > shown)  # type: ignore[misc] # of this round
             assert len(terminal.lines) == rows
         terminal.press("q")
@@ -176,8 +197,7 @@ def test_two_terminals_share_one_clip(models: Models, tmp_path: Path) -> None:
         Terminal(*growing(models, tmp_path, "--algorithm", "de")) as two,
     ):
         for terminal in (one, two):
-            terminal.until(lambda text: generation(text) > 1)
-            assert "shared" in terminal.text
+            terminal.until(lambda text: generation(text) > 1 and "shared" in text)
             terminal.press("p")
             terminal.wait("paused: p goes on")
         seen = json.loads(orchestrator("ps", "--json"))
@@ -195,8 +215,8 @@ def test_a_service_is_killed_while_it_is_drawn(models: Models, tmp_path: Path) -
     with Terminal(*growing(models, tmp_path)) as terminal:
         terminal.until(lambda text: generation(text) > 1)
         os.kill(pid, signal.SIGKILL)
-        text = terminal.wait("the clip at ipc://")  # what became of it, among the last log lines
-        shown = generation(text)
+        terminal.wait("the clip at ipc://")  # what became of it, among the last log lines
+        shown = drawn(terminal)
         terminal.until(lambda text: generation(text) > shown + 1, "wanted it to go on")
         terminal.press("q")
         assert terminal.end() == 0
