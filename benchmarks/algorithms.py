@@ -210,7 +210,7 @@ def keep(folder: Path, made: Sequence[Table], found: Outcomes, stages: Sequence[
 
 def draw(outcomes: Sequence[Outcome], found: Outcomes) -> Image.Image:
     """The last picture of each search, a row for each prompt and seed that all choices have."""
-    units = {(one.prompt, one.seed) for one in outcomes}
+    units = {(one.prompt, str(one.seed)) for one in outcomes}
     rows = sorted(unit for unit in units if all(unit in known for known in found.values()))
     shown = [(title, known[unit]) for unit in rows for title, known in found.items()]
     words = [f"{title}: {one.prompt}"[:26] for title, one in shown]

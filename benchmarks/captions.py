@@ -75,7 +75,7 @@ def random_gpt2() -> dict[str, Tensor]:
     """GPT-2's tensors, drawn as before training."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    network = GPT2LMHeadModel(GPT2Config(**GPT2, bos_token_id=50256))
+    network = GPT2LMHeadModel(GPT2Config())  # its defaults are `GPT2`
     return {name: t for name, t in network.state_dict().items() if name != "lm_head.weight"}
 
 

@@ -145,13 +145,15 @@ class Stage:
     def draw(self, space: str, genomes: Genomes) -> torch.Tensor:
         """(n, 64, 64, 3) uint8."""
         with torch.inference_mode():
-            parts = torch.from_numpy(genomes).split(BATCH)
+            parts = torch.split(torch.from_numpy(genomes), BATCH)
             return torch.cat([to_uint8(self._generator.draw(space, rows, 1.0)) for rows in parts])
 
     def look(self, pictures: torch.Tensor, who: str) -> Embeddings:
         """What a CLIP sees in (n, 64, 64, 3) uint8."""
         with torch.inference_mode():
-            return torch.cat([self._clips[who].embed_levels(one) for one in pictures.split(BATCH)])
+            return torch.cat(
+                [self._clips[who].embed_levels(one) for one in torch.split(pictures, BATCH)]
+            )
 
     def target(self, prompt: str, who: str) -> torch.Tensor:
         """(d,), a CLIP's embedding of a prompt."""

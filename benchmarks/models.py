@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -119,14 +120,15 @@ def clip(rows: int, device: torch.device) -> Case:
     """The image half of ViT-B/32."""
     from services.fetching.open_clips import published_config
 
-    network = build_network(published_config("ViT-B-32-quickgelu:openai")).visual  # type: ignore[union-attr] # open_clip's
-    network.eval().requires_grad_(requires_grad=False).to(device)  # type: ignore[operator] # the same
+    whole = build_network(published_config("ViT-B-32-quickgelu:openai"))
+    network = cast("nn.Module", whole.visual)
+    network.eval().requires_grad_(requires_grad=False).to(device)
     given = torch.randn(rows, 3, 224, 224, device=device)
-    exact = copy.deepcopy(network).double()  # type: ignore[operator] # the same
+    exact = copy.deepcopy(network).double()
 
     def form(form: Form) -> Callable[[], Tensor]:
         layout = torch.channels_last if form.channels_last else torch.contiguous_format
-        mine = copy.deepcopy(network).to(form.dtype, memory_format=layout)  # type: ignore[operator] # the same
+        mine = copy.deepcopy(network).to(form.dtype, memory_format=layout)  # type: ignore[call-overload] # torch has it
         pictures = given.to(form.dtype, memory_format=layout)
         return lambda: mine(pictures).float()
 

@@ -22,7 +22,6 @@ from rich.table import Table
 
 from benchmarks.services import running_ensemble
 from orchestrator.evaluation.evaluator import (
-    Ensemble,
     Evaluator,
     Float32,
     Float64,
@@ -30,6 +29,7 @@ from orchestrator.evaluation.evaluator import (
     embed_text,
 )
 from orchestrator.evaluation.setup import find_space
+from orchestrator.fleet.ensemble import Ensemble
 from orchestrator.search import make_algorithm, sample
 from orchestrator.settings import RunSettings
 from protocol.client import Client

@@ -96,7 +96,10 @@ def ours(name: str, space: LatentSpace, population: int, folder: Path) -> Genera
 
 def theirs(space: LatentSpace, population: int) -> Generation:
     """Ask, a free score, tell."""
-    kinds = {"real": lambda s: Real(bounds=(s.low, s.high)), "binary": lambda _: Binary()}
+    kinds: dict[str, Callable[[Segment], object]] = {
+        "real": lambda s: Real(bounds=(s.low, s.high)),
+        "binary": lambda _: Binary(),
+    }
     variables: dict[str, Any] = {
         f"{segment.name}{gene}": kinds[segment.kind](segment)
         for segment in space.segments

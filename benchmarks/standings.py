@@ -18,7 +18,8 @@ from orchestrator.experiments.statistics import compare, holm, mean_band, mean_i
 from orchestrator.experiments.views.drawing import panels
 
 Who = Literal["judge", "search"]
-Unit = tuple[str, int]
+Unit = tuple[str, str]
+"""Prompt and seed."""
 Outcomes = Mapping[str, Mapping[Unit, Outcome]]
 """Choice -> unit -> outcome."""
 
@@ -34,7 +35,7 @@ def by_choice(outcomes: Iterable[Outcome], choices: Sequence[Choice]) -> Outcome
     found: dict[str, dict[Unit, Outcome]] = {choice.title: {} for choice in choices}
     for one in outcomes:
         if one.choice in found:
-            found[one.choice][one.prompt, one.seed] = one
+            found[one.choice][one.prompt, str(one.seed)] = one
     return {title: units for title, units in found.items() if units}
 
 
