@@ -13,12 +13,14 @@ import typer
 
 from miniatures.biggan_training import train_biggan
 from miniatures.caption_training import train_captions
+from miniatures.cards import write_cards
 from miniatures.classifier_training import train_classifiers
 from miniatures.clip_training import JUDGE, train_clip
 from miniatures.discriminator_training import train_discriminator
 from miniatures.domains import DOMAINS
 from miniatures.evaluation import all_figures
 from miniatures.evaluation.describing import describing_figures
+from miniatures.evaluation.goals import goal_of
 from miniatures.evaluation.main_job import ALGORITHMS, PHRASES, PROMPTS, main_job_figures
 from miniatures.factors import cut, scenes_of
 from miniatures.generator_training import train_generator
@@ -93,7 +95,7 @@ def train(  # noqa: PLR0913 - options of the command line
 
 
 @app.command()
-def evaluate(
+def evaluate(  # noqa: PLR0913 - options of the command line
     weights: WeightsOption = WEIGHTS,
     only: Annotated[str, typer.Option(help="Only models whose names contain this.")] = "",
     work: Annotated[Path, typer.Option(help="Folder of the main job's runs.")] = Path(
@@ -108,8 +110,11 @@ def evaluate(
     main_job: Annotated[
         bool, typer.Option("--main-job", help="Grow prompts and let the classifiers read them.")
     ] = False,
+    write: Annotated[
+        Path | None, typer.Option(help="A Markdown file for cards with these figures.")
+    ] = None,
 ) -> None:
-    """Print the figures of the bundled models as they are measured."""
+    """Print the figures of the bundled models as they are measured, and what they should be."""
     rows: Iterable[tuple[str, str, float | None]] = all_figures(weights, only)
     if main_job:
         things = [thing for thing in PHRASES if only in thing]
@@ -118,8 +123,14 @@ def evaluate(
             main_job_figures(weights, work, things, algorithm, prompts, options),
             describing_figures(weights, work) if only in "mini-captions" else (),
         )
+    kept = []
     for model, figure, value in rows:
-        typer.echo(f"{model:24} {figure:52} {'' if value is None else f'{value:8.3f}'}".rstrip())
+        goal = goal_of(model, figure)
+        words = "" if value is None else f"{value:8.3f}  {goal.said(value) if goal else ''}"
+        typer.echo(f"{model:24} {figure:52} {words}".rstrip())
+        kept.append((model, figure, value))
+    if write is not None:
+        write_cards(write, "the main job" if main_job else "model cards", weights, kept)
 
 
 @app.command()

@@ -1,0 +1,56 @@
+"""Model cards: what each bundled model is, how it came about, what it reaches, what it draws."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+from miniatures.evaluation.goals import goal_of
+from services.models.checkpoints import load_checkpoint
+
+Row = tuple[str, str, float | None]
+"""Model, figure and value; a remark has no value."""
+
+HEAD = """# The miniatures: {what}
+
+Written by `python -m miniatures evaluate`; do not edit. What is wanted is in
+`miniatures/evaluation/goals.py`; figures without a goal only inform."""
+
+
+def write_cards(path: Path, what: str, weights: Path, rows: Iterable[Row]) -> None:
+    """A Markdown page with a heading for each model that has figures."""
+    parts = [HEAD.format(what=what)]
+    for model, found in groupby(rows, key=itemgetter(0)):
+        file = weights / f"{model}.safetensors"
+        parts += [f"## {model}", *(_card(file) if file.is_file() else ()), *_figures(found)]
+        parts += [
+            f"![{one.stem}]({one.name})" for one in sorted(path.parent.glob(f"{model}*.webp"))
+        ]
+    path.write_text("\n\n".join(parts) + "\n")
+
+
+def _card(file: Path) -> Iterator[str]:
+    """What the file says of itself."""
+    checkpoint = load_checkpoint(file)
+    parameters = sum(tensor.numel() for tensor in checkpoint.tensors.values())
+    card = checkpoint.card
+    size = file.stat().st_size
+    yield f"{card['what'][0].upper()}{card['what'][1:]}."
+    yield (
+        f"- {checkpoint.architecture}, {parameters / 1e6:.1f} M parameters, {size / 1e6:.1f} MB, "
+        f"`{checkpoint.digest[:20]}`\n"
+        f"- training: {card['training']}\n- data: {card['data']}\n- licence: {card['licence']}"
+    )
+
+
+def _figures(rows: Iterable[Row]) -> Iterator[str]:
+    """Remarks, then the table."""
+    known = list(rows)
+    yield from (f"- {figure}" for _, figure, value in known if value is None)
+    lines = ["| figure | value | wanted |", "|---|--:|---|"]
+    for model, figure, value in known:
+        if value is not None:
+            goal = goal_of(model, figure)
+            lines.append(f"| {figure} | {value:.3f} | {goal.said(value) if goal else ''} |")
+    if len(lines) > 2:
+        yield "\n".join(lines)
