@@ -159,9 +159,9 @@ def main(  # noqa: PLR0913 # one parameter an option
     tasks = planned(stages, choices, count, seeds, evaluations)
     results.parent.mkdir(parents=True, exist_ok=True)
     known = {key_of(one): one for one in read(results)}
-    missing = [task for task in tasks if task.key not in known and not show]
+    missing = [task for task in tasks if task.key not in known]
     print(f"{len(tasks) - len(missing)} of {len(tasks)} searches are in {results}", flush=True)  # noqa: T201
-    for one in run_all(missing, jobs):
+    for one in run_all([] if show else missing, jobs):
         append(results, one)
         known[key_of(one)] = one
         print(line(one), flush=True)  # noqa: T201
