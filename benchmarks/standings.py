@@ -17,7 +17,7 @@ from orchestrator.experiments.material import Table
 from orchestrator.experiments.statistics import compare, holm, mean_band, mean_interval
 from orchestrator.experiments.views.drawing import panels
 
-Who = Literal["judge", "search"]
+Who = Literal["judge", "search", "fulfilled"]
 Unit = tuple[str, str]
 """Prompt and seed."""
 Outcomes = Mapping[str, Mapping[Unit, Outcome]]
@@ -26,6 +26,7 @@ Outcomes = Mapping[str, Mapping[Unit, Outcome]]
 BY: Final[dict[Who, str]] = {
     "judge": "the judge CLIP, which no search sees",
     "search": "the CLIP that the search sees",
+    "fulfilled": "the classifiers: 1 where all that was asked for is there, else 0",
 }
 SIZE: Final = (4.6, 3.6)
 
@@ -40,10 +41,10 @@ def by_choice(outcomes: Iterable[Outcome], choices: Sequence[Choice]) -> Outcome
 
 
 def value(outcome: Outcome, who: Who, evaluations: int) -> float:
-    """Deviations over random after at most so many evaluations."""
+    """Of the best picture after at most so many evaluations: deviations over random, or 0 or 1."""
     places = [place for place, mark in enumerate(outcome.marks) if mark <= evaluations]
     scores: tuple[float, ...] = getattr(outcome, who)
-    return scores[places[-1]]
+    return float(scores[places[-1]])
 
 
 def levels(found: Outcomes, evaluations: int) -> Table:
@@ -100,7 +101,7 @@ def tests(found: Outcomes, who: Who, evaluations: int, longest: int) -> Table:
 
 
 def curves(found: Outcomes) -> Figure:
-    """Best so far at each mark by both CLIPs; means over prompts with 95 % bands."""
+    """Best so far at each mark, by each of `BY`; means over prompts with 95 % bands."""
 
     def draw(axes: npt.NDArray[Any]) -> None:
         for axis, (who, words) in zip(axes[0], BY.items(), strict=True):
@@ -111,10 +112,10 @@ def curves(found: Outcomes) -> Figure:
                 axis.fill_between(marks, low, high, color=f"C{number}", alpha=0.12, linewidth=0)
             axis.set_xlabel("evaluations")
             axis.set_title(words, fontsize=7)
-        axes[0][0].set_ylabel("σ over random latents, best so far")
-        axes[0][1].legend(frameon=False, fontsize=6)
+        axes[0][0].set_ylabel("σ over random latents, best so far; or share")
+        axes[0][-1].legend(frameon=False, fontsize=6)
 
-    return panels(1, 2, draw, SIZE)
+    return panels(1, len(BY), draw, SIZE)
 
 
 def _by_prompt(units: Mapping[Unit, Outcome], who: Who) -> Float64:

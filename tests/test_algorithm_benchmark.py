@@ -80,7 +80,7 @@ def test_differences_are_paired_and_the_intervals_are_over_prompts() -> None:
     outcomes.append(outcome(CHOICES[0], "c", 0, 9.0))  # without a partner: in no difference
     found = by_choice(outcomes, CHOICES)
     assert value(outcomes[0], "judge", 2_000) == pytest.approx(2.5)
-    levels, judged, searched = tables(found, EVALUATIONS, LONGEST)
+    levels, judged, searched, shown = tables(found, EVALUATIONS, LONGEST)
     assert [row[1] for row in levels.rows] == ["5", "4"]
     assert levels.rows[0][-1] == "3/5"
     fair, early = judged.rows
@@ -94,7 +94,8 @@ def test_differences_are_paired_and_the_intervals_are_over_prompts() -> None:
     early_gaps = [first * 2_000 / 2_400 - second * 2.5 for first, second in scores.values()]
     assert early[2].startswith(f"{np.mean(early_gaps):.2f} [")
     assert [row[2] for row in searched.rows][:1] == [fair[2]], "one more for both"
-    assert len(curves(found).axes) == 2
+    assert shown.rows[0][1:4] == ["4", "0.50 [0.00, 1.00]", "0.75"]
+    assert len(curves(found).axes) == 3
 
 
 @pytest.mark.slow
@@ -121,5 +122,5 @@ def test_the_command_goes_on_where_it_was(tmp_path: Path) -> None:
     assert "ga in z - random in z" in again
     assert len(read(tmp_path / "results.jsonl")) == 4
     page = (tmp_path / "search-results.md").read_text()
-    assert page.count("| ga in z - random in z | 2 |") == 2
+    assert page.count("| ga in z - random in z | 2 |") == 3
     assert (tmp_path / "search-results.webp").is_file()
