@@ -27,7 +27,7 @@ from services.models.stylegan2_discriminator import Discriminator, Discriminator
 
 ARCHITECTURE: Final = "stylegan2-discriminator"
 CONFIG: Final = DiscriminatorConfig(resolution=64, channel_base=1024, channel_max=128)
-STEPS: Final = 1600
+STEPS: Final = 3_500
 BATCH: Final = 16
 DRAWINGS: Final = 12_000
 SAMPLES: Final = 6_000
