@@ -173,8 +173,8 @@ def main(  # noqa: PLR0913 # one parameter an option
         Console(width=120).print(printed(table))
     if write is not None and made:
         keep(write, made, found, stages)
-    if sheet is not None and outcomes:
-        draw(outcomes, found).save(sheet)
+    if sheet is not None and found:
+        draw(found).save(sheet)
 
 
 def line(one: Outcome) -> str:
@@ -208,10 +208,9 @@ def keep(folder: Path, made: Sequence[Table], found: Outcomes, stages: Sequence[
     (folder / "search-results.webp").write_bytes(webp(curves(found)))
 
 
-def draw(outcomes: Sequence[Outcome], found: Outcomes) -> Image.Image:
+def draw(found: Outcomes) -> Image.Image:
     """The last picture of each search, a row for each prompt and seed that all choices have."""
-    units = {(one.prompt, str(one.seed)) for one in outcomes}
-    rows = sorted(unit for unit in units if all(unit in known for known in found.values()))
+    rows = sorted(set.intersection(*map(set, found.values())))
     shown = [(title, known[unit]) for unit in rows for title, known in found.items()]
     words = [f"{title}: {one.prompt}"[:26] for title, one in shown]
     images = [np.asarray(Image.open(BytesIO(one.picture)).convert("RGB")) for _, one in shown]

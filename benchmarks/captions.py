@@ -75,7 +75,7 @@ def random_gpt2() -> dict[str, Tensor]:
     """GPT-2's tensors, drawn as before training."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    network = GPT2LMHeadModel(GPT2Config())  # its defaults are `GPT2`
+    network = GPT2LMHeadModel(GPT2Config.from_dict(GPT2))
     return {name: t for name, t in network.state_dict().items() if name != "lm_head.weight"}
 
 

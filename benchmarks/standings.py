@@ -18,7 +18,7 @@ from orchestrator.experiments.statistics import compare, holm, mean_band, mean_i
 from orchestrator.experiments.views.drawing import panels
 
 Who = Literal["judge", "search", "fulfilled"]
-Unit = tuple[str, str]
+Unit = tuple[str, int]
 """Prompt and seed."""
 Outcomes = Mapping[str, Mapping[Unit, Outcome]]
 """Choice -> unit -> outcome."""
@@ -36,7 +36,7 @@ def by_choice(outcomes: Iterable[Outcome], choices: Sequence[Choice]) -> Outcome
     found: dict[str, dict[Unit, Outcome]] = {choice.title: {} for choice in choices}
     for one in outcomes:
         if one.choice in found:
-            found[one.choice][one.prompt, str(one.seed)] = one
+            found[one.choice][one.prompt, one.seed] = one
     return {title: units for title, units in found.items() if units}
 
 

@@ -20,7 +20,7 @@ from miniatures.discriminator_training import train_discriminator
 from miniatures.domains import DOMAINS
 from miniatures.evaluation import all_figures
 from miniatures.evaluation.describing import describing_figures
-from miniatures.evaluation.goals import goal_of
+from miniatures.evaluation.goals import Row, wanted
 from miniatures.evaluation.main_job import ALGORITHMS, PHRASES, PROMPTS, main_job_figures
 from miniatures.factors import cut, scenes_of
 from miniatures.generator_training import train_generator
@@ -115,7 +115,7 @@ def evaluate(  # noqa: PLR0913 - options of the command line
     ] = None,
 ) -> None:
     """Print the figures of the bundled models as they are measured, and what they should be."""
-    rows: Iterable[tuple[str, str, float | None]] = all_figures(weights, only)
+    rows: Iterable[Row] = all_figures(weights, only)
     if main_job:
         things = [thing for thing in PHRASES if only in thing]
         options = ("--generations", str(generations)) if generations else ()
@@ -125,8 +125,7 @@ def evaluate(  # noqa: PLR0913 - options of the command line
         )
     kept = []
     for model, figure, value in rows:
-        goal = goal_of(model, figure)
-        words = "" if value is None else f"{value:8.3f}  {goal.said(value) if goal else ''}"
+        words = "" if value is None else f"{value:8.3f}  {wanted(model, figure, value)}"
         typer.echo(f"{model:24} {figure:52} {words}".rstrip())
         kept.append((model, figure, value))
     if write is not None:

@@ -5,11 +5,8 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from miniatures.evaluation.goals import goal_of
+from miniatures.evaluation.goals import Row, wanted
 from services.models.checkpoints import load_checkpoint
-
-Row = tuple[str, str, float | None]
-"""Model, figure and value; a remark has no value."""
 
 HEAD = """# The miniatures: {what}
 
@@ -47,10 +44,10 @@ def _figures(rows: Iterable[Row]) -> Iterator[str]:
     """Remarks, then the table."""
     known = list(rows)
     yield from (f"- {figure}" for _, figure, value in known if value is None)
-    lines = ["| figure | value | wanted |", "|---|--:|---|"]
-    for model, figure, value in known:
-        if value is not None:
-            goal = goal_of(model, figure)
-            lines.append(f"| {figure} | {value:.3f} | {goal.said(value) if goal else ''} |")
-    if len(lines) > 2:
-        yield "\n".join(lines)
+    lines = [
+        f"| {figure} | {value:.3f} | {wanted(model, figure, value)} |"
+        for model, figure, value in known
+        if value is not None
+    ]
+    if lines:
+        yield "\n".join(["| figure | value | wanted |", "|---|--:|---|", *lines])

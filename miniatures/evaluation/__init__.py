@@ -17,6 +17,7 @@ from miniatures.evaluation.classifiers import classifier_figures
 from miniatures.evaluation.clips import clip_figures
 from miniatures.evaluation.discriminators import discriminator_figures
 from miniatures.evaluation.generators import biggan_figures, generator_figures
+from miniatures.evaluation.goals import Row
 from miniatures.evaluation.speed import clip_speed, generator_speed
 from services.models.attribute_classifier import load_classifier
 from services.models.clip import load_clip
@@ -79,7 +80,7 @@ SECTIONS: Final = (
 )
 
 
-def all_figures(weights: Path, wanted: str = "") -> Iterator[tuple[str, str, float | None]]:
+def all_figures(weights: Path, wanted: str = "") -> Iterator[Row]:
     """Model, figure and value of all that can be measured with the models in a folder.
 
     Args:

@@ -12,6 +12,7 @@ from typing import Final
 from PIL import Image
 
 from miniatures.caption_parsing import parse
+from miniatures.evaluation.goals import Row
 from miniatures.evaluation.growing import ensemble, missing
 from miniatures.world import ATTRIBUTES, Scene, random_scene, render
 
@@ -20,7 +21,7 @@ DRAWINGS: Final = 50
 
 def describing_figures(
     weights: Path, work: Path, count: int = DRAWINGS, options: Sequence[str] = ()
-) -> Iterator[tuple[str, str, float | None]]:
+) -> Iterator[Row]:
     """Model, figure and share of drawings that the best caption names rightly.
 
     Args:

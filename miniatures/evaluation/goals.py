@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+Row = tuple[str, str, float | None]
+"""Model, figure and value; a remark has no value."""
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -21,18 +24,9 @@ class Goal:
     bound: float
     most: bool = False
 
-    @property
-    def text(self) -> str:
-        """For people: `>= 0.95`."""
-        return f"{'<=' if self.most else '>='} {self.bound:g}"
-
     def met(self, value: float) -> bool:
         """Whether a figure reaches it."""
         return value <= self.bound if self.most else value >= self.bound
-
-    def said(self, value: float) -> str:
-        """For people: `>= 0.95`, and whether it is reached."""
-        return self.text if self.met(value) else f"{self.text}, not reached"
 
 
 GOALS: Final = (
@@ -63,3 +57,12 @@ def goal_of(model: str, figure: str) -> Goal | None:
         if re.fullmatch(goal.model, model) and re.fullmatch(goal.figure, figure)
     )
     return next(fits, None)
+
+
+def wanted(model: str, figure: str, value: float) -> str:
+    """For people: `>= 0.95`, and whether it is reached; empty where nothing is wanted."""
+    goal = goal_of(model, figure)
+    if goal is None:
+        return ""
+    bound = f"{'<=' if goal.most else '>='} {goal.bound:g}"
+    return bound if goal.met(value) else f"{bound}, not reached"

@@ -21,6 +21,7 @@ from miniatures.caption_parsing import parse
 from miniatures.classifiers import OBJECT, classifier_path
 from miniatures.discriminator_training import load_generator
 from miniatures.evaluation.generators import domain_scenes
+from miniatures.evaluation.goals import Row
 from miniatures.evaluation.growing import ensemble, missing
 from miniatures.training import pictures_of
 from miniatures.world import ATTRIBUTES, UNCLAIMED, VALUES, describe, random_mention
@@ -126,7 +127,7 @@ def main_job_figures(
     algorithms: Sequence[str] = ALGORITHMS,
     count: int = PROMPTS,
     options: Sequence[str] = (),
-) -> Iterator[tuple[str, str, float | None]]:
+) -> Iterator[Row]:
     """Thing, figure and share of prompts fulfilled, as they are measured.
 
     A prompt whose best picture misses something is named before, without a value.

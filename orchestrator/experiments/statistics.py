@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import moocore
 import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
 Float64 = npt.NDArray[np.float64]
+Unit = TypeVar("Unit", bound="Hashable")
 
 RESAMPLES: Final = 5_000
 SEED: Final = 0
@@ -122,7 +123,7 @@ def resamples(units: int) -> Float64:
     return rng.multinomial(units, np.full(units, 1 / units), RESAMPLES).astype(np.float64)
 
 
-def compare(levels: Mapping[str, Mapping[tuple[str, str], float]]) -> list[Comparison]:
+def compare(levels: Mapping[str, Mapping[Unit, float]]) -> list[Comparison]:
     """Every two levels on the units that both have.
 
     Args:
