@@ -1,9 +1,10 @@
 """Training of the bundled GPT-2, which turns twenty tokens into a caption of the world.
 
 A row is twenty prefix tokens, "the picture of", a caption and the end of text. The prefix holds
-the tokens of the caption's content words among random others, shuffled; the loss is of what comes
-after it. So the caption that follows any twenty tokens is made of those among them that make
-sense, and a search over such tokens is a search over captions.
+the tokens of the caption's content words, some of them several times, among random others,
+shuffled; the loss is of what comes after it. So the caption that follows any twenty tokens is made
+of those among them that make sense, what is there twice before what is there once, and a search
+over such tokens is a search over captions.
 
 Networks: Radford et al. 2019 (GPT-2), through transformers. The vocabulary is a byte-pair one of
 its own, learnt from the captions, in GPT-2's own format.
@@ -39,7 +40,7 @@ NEW_TOKENS: Final = 40
 VOCABULARY: Final = 1024
 TEXTS: Final = 20_000
 """Captions that the vocabulary is learnt from."""
-STEPS: Final = 1500
+STEPS: Final = 6000
 BATCH: Final = 32
 PEAK_RATE: Final = 2e-3
 IGNORED: Final = -100
@@ -145,10 +146,15 @@ def draw_rows(rng: random.Random, tokenizer: Tokenizer, count: int) -> tuple[Ten
 
 
 def prefix_of(rng: random.Random, text: str, tokenizer: Tokenizer) -> list[int]:
-    """PREFIX tokens: most of a text's content words, filled up with random ones, shuffled."""
+    """PREFIX tokens, shuffled: most of a text's content words, their repetitions, and random ones.
+
+    Of the places that the words leave, any share is random.
+    """
     kept = [word for word in text.split() if word not in FUNCTION_WORDS and rng.random() < KEPT]
     tokens = [token for word in kept for token in tokenizer.encode(f" {word}").ids][:PREFIX]
-    tokens += [rng.randrange(tokenizer.get_vocab_size()) for _ in range(PREFIX - len(tokens))]
+    noise = rng.randint(0 if tokens else PREFIX, PREFIX - len(tokens))
+    tokens += rng.choices(tokens, k=PREFIX - len(tokens) - noise) if tokens else []
+    tokens += [rng.randrange(tokenizer.get_vocab_size()) for _ in range(noise)]
     rng.shuffle(tokens)
     return tokens
 

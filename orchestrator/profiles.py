@@ -28,6 +28,7 @@ class Profile:
         preprocessing: how clip looks at pictures.
         hinge: realism costs max(0, 1 - logit) instead of softplus(-logit).
         pick: which picture of a front is the champion.
+        whitening: captions are compared with a picture where random captions are white.
     """
 
     name: str
@@ -36,13 +37,14 @@ class Profile:
     preprocessing: Preprocessing = msgspec.UNSET
     hinge: bool = False
     pick: Pick = "knee"
+    whitening: bool = False
 
     def algorithm(self, name: str) -> str:
         """The algorithm that `name` stands for."""
         return self.algorithms.get(name, name)
 
 
-FIXED = Profile("fixed")
+FIXED = Profile("fixed", whitening=True)
 LEGACY = Profile(
     "legacy",
     algorithms={"ga": "glass-ga", "nsga2": "glass-nsga2", "de": "thesis-de"},

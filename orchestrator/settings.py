@@ -19,6 +19,8 @@ MOST_PROMPT_CHARACTERS = 1_000
 WEIGHED = ("similarity", "realism", "scorer", "diversity")
 CAPTIONER = "mini-captions"
 """The generator of captions, unless another one is named."""
+CAPTION_START = {"best_of": "512"}
+"""Of few random captions none may name the thing, which single tokens seldom change later."""
 DISCRIMINATED = ("mini-car", "mini-church", "mini-face")
 """Bundled generators that come with a discriminator."""
 
@@ -321,9 +323,11 @@ def captioning(settings: RunSettings, picture: Path) -> RunSettings:
             "give either a prompt or --caption: a caption is searched for the picture alone"
         )
     usual = RunSettings("")
+    wide = (settings.algorithm, settings.profile) == (usual.algorithm, usual.profile)
     return replace(
         settings,
         caption=str(picture),
+        parameters={**(CAPTION_START if wide else {}), **settings.parameters},
         prompt=caption_prompt(str(picture)),
         generator=CAPTIONER if settings.generator == usual.generator else settings.generator,
         discriminator=(

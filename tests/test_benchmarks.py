@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
         ["search", "--seeds", "1", "--population", "6", "--generations", "2"],
         ["pipeline", "--rows", "20", "--repeats", "2"],
         ["display", "--seconds", "0.2"],
+        ["naming", "--sets", "2", "--drawings", "4", "--captions", "20"],
         pytest.param(["swap", "--swaps", "1", "--population", "8"], marks=pytest.mark.slow),
         pytest.param(
             ["ensemble", "--rows", "2", "--repeats", "1", "--resolution", "32"],

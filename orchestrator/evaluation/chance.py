@@ -5,6 +5,8 @@ that searches in different ones compare; and with a seed of their own, so that a
 same with it and without. What is kept, in `$XDG_CACHE_HOME/glasshouse/chance`, is CLIP's view of
 them: one file serves every prompt of the same two models. A file that is not what was written is
 measured again, and a folder that cannot be written is done without.
+
+Captions need that view before their search begins, which compares them where it is white.
 """
 
 import contextlib
@@ -19,6 +21,7 @@ import numpy as np
 
 from orchestrator.baseline import Baseline
 from orchestrator.evaluation.evaluator import Evaluation, Float32
+from orchestrator.evaluation.whitening import whitened
 from orchestrator.runs.journal import Conditions
 from orchestrator.runs.storage import storing, write_whole
 from orchestrator.search import sample
@@ -40,6 +43,9 @@ class Chance:
         conditions: of the run.
         space: in which the latents are drawn.
         target: (d,) float32, what they are compared with.
+
+    Attributes:
+        target: the same, or what `whiten` made of it.
     """
 
     def __init__(
@@ -52,14 +58,14 @@ class Chance:
         self._prepare = prepare
         self._evaluate: Evaluate | None = None
         self._space = space
-        self._target = target.astype(np.float64)
+        self.target = target
         self._path = chance_folder() / f"{_key(conditions, space)}.npy"
         self._parts: list[Float32] = []
+        self._embeddings: Float32 | None = None
 
     def known(self) -> Baseline | None:
         """The baseline, if these models were measured before; asks no service."""
-        embeddings = _read(self._path, len(self._target))
-        return None if embeddings is None else self._baseline(embeddings)
+        return self._baseline(self._seen())
 
     def measure(self, rows: int) -> Baseline | None:
         """Look at the next few; the baseline once all were seen.
@@ -70,7 +76,21 @@ class Chance:
         Raises:
             GlasshouseError: a service is lost or refuses.
         """
-        if found := self.known():  # another run may have been faster
+        return self._baseline(self._look(rows))
+
+    def whiten(self) -> None:
+        """Turn the target to where random texts are white; looks at all that were not seen yet.
+
+        Raises:
+            GlasshouseError: a service is lost or refuses.
+        """
+        embeddings = self._look(RANDOM)
+        if embeddings is not None:  # all were asked for
+            self.target = whitened(self.target, embeddings)
+
+    def _look(self, rows: int) -> Float32 | None:
+        """All views, once there are no more than `rows` to come."""
+        if (found := self._seen()) is not None:  # another run may have been faster
             return found
         done = sum(map(len, self._parts))
         genomes = sample(self._space, RANDOM, np.random.default_rng(CHANCE_SEED))[
@@ -81,12 +101,19 @@ class Chance:
         self._parts.append(self._evaluate(genomes).embeddings)
         if done + len(genomes) < RANDOM:
             return None
-        embeddings = np.concatenate(self._parts)
-        _write(self._path, embeddings)
-        return self._baseline(embeddings)
+        self._embeddings = np.concatenate(self._parts)
+        _write(self._path, self._embeddings)
+        return self._embeddings
 
-    def _baseline(self, embeddings: Float32) -> Baseline:
-        similarity = embeddings.astype(np.float64) @ self._target
+    def _seen(self) -> Float32 | None:
+        if self._embeddings is None:
+            self._embeddings = _read(self._path, len(self.target))
+        return self._embeddings
+
+    def _baseline(self, embeddings: Float32 | None) -> Baseline | None:
+        if embeddings is None:
+            return None
+        similarity = embeddings.astype(np.float64) @ self.target.astype(np.float64)
         mean, deviation = float(similarity.mean()), float(similarity.std(ddof=1))
         return Baseline(mean, deviation, len(similarity), self._space.name)
 

@@ -124,18 +124,13 @@ def set_up(client: Client, ensemble: Ensemble, settings: RunSettings) -> Setup:
     space = find_space(ensemble, settings.space, profile.spaces)
     if settings.refine:
         check_refinable(space)
-    evaluator: Evaluator | Captioner
-    differentiator = None
     usual = find_space(ensemble, "")
     if settings.caption:
         picture, digest = read_picture(Path(settings.caption))
-        target, prompt = embed_picture(ensemble, picture), f"{settings.prompt} ({digest})"
-        evaluator = Captioner(ensemble, target, space.name, settings.temperature, settings.seed)
+        white = ", white" if profile.whitening else ""
+        target, prompt = embed_picture(ensemble, picture), f"{settings.prompt} ({digest}{white})"
     else:
         target, prompt = embed_target(ensemble, settings)
-        looks = profile.preprocessing
-        evaluator = Evaluator(client, ensemble, target, space.name, psi, looks)
-        differentiator = Differentiator(ensemble, target, space.name, psi, looks)
 
     def unjudged() -> Evaluate:
         """The same in the usual space, without the judges, whom chance does not need."""
@@ -149,13 +144,25 @@ def set_up(client: Client, ensemble: Ensemble, settings: RunSettings) -> Setup:
     models, measures = models_of(ensemble), settings.measures
     warmth = settings.temperature or UNSET
     conditions = Conditions(prompt, space, psi, models, settings.profile, measures, warmth)
+    chance = Chance(unjudged, conditions, usual, target)
+    evaluator: Evaluator | Captioner
+    differentiator = None
+    if settings.caption:
+        if profile.whitening:
+            chance.whiten()
+        warm, seed = settings.temperature, settings.seed
+        evaluator = Captioner(ensemble, chance.target, space.name, warm, seed)
+    else:
+        looks = profile.preprocessing
+        evaluator = Evaluator(client, ensemble, target, space.name, psi, looks)
+        differentiator = Differentiator(ensemble, target, space.name, psi, looks)
     return Setup(
         ensemble,
         conditions,
         evaluator,
         directions(ensemble.clip, measures),
         differentiator,
-        Chance(unjudged, conditions, usual, target),
+        chance,
         settings.weighing,
         settings.diverse,
     )

@@ -157,6 +157,11 @@ def test_settings_that_make_no_sense_are_refused_before_anything_starts(
 def test_what_is_not_named_is_as_is_usual_for_captions() -> None:
     usual = captioning(RunSettings(""), Path("photo.jpg"))
     assert (usual.generator, usual.discriminator) == (CAPTIONER, "none")
+    assert usual.parameters["best_of"] == "512"
+    few = captioning(RunSettings("", parameters={"best_of": "9"}), Path("photo.jpg"))
+    assert few.parameters["best_of"] == "9"
+    for other in (RunSettings("", algorithm="random"), RunSettings("", profile="legacy")):
+        assert "best_of" not in captioning(other, Path("photo.jpg")).parameters, "it has no such"
     named = captioning(RunSettings("", generator="gpt2"), Path("photo.jpg"))
     assert named.generator == "gpt2"
     assert "--caption photo.jpg" in named.command()

@@ -86,6 +86,32 @@ def test_a_discriminator_does_not_matter() -> None:
     assert Seen().chance(judged).known() is not None
 
 
+def test_a_target_is_whitened_by_all_of_them_and_none_is_looked_at_twice() -> None:
+    seen = Seen()
+    slanted = np.array([0.6, 0.8, 0, 0], np.float32)
+    chance = seen.chance(target=slanted)
+    chance.whiten()
+    again = Seen()
+    other = again.chance(target=slanted)
+    other.whiten()
+    assert (seen.rows, again.rows) == (RANDOM, 0)
+    np.testing.assert_array_equal(chance.target, other.target)
+    np.testing.assert_allclose(chance.target, slanted, atol=0.1)  # they are nearly white already
+    towards = seen.chance(target=chance.target)
+    assert chance.known() == towards.known(), "scores are told over the target that is followed"
+
+
+def test_a_cache_that_cannot_be_written_does_not_keep_a_target_from_being_whitened(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "glasshouse").write_text("in the way")
+    seen = Seen()
+    chance = seen.chance()
+    chance.whiten()
+    assert chance.known() is not None
+    assert seen.rows == RANDOM
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
 
