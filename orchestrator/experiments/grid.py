@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
+from orchestrator.profiles import FIXED
 from orchestrator.runs.slug import slug
 from orchestrator.runs.storage import storing, to_json
 from orchestrator.settings import RunSettings, captioning
@@ -315,9 +316,13 @@ def _settings(values: Mapping[str, Any], beside: Path) -> RunSettings:
 
 
 def _references(document: Document, cells: Sequence[Cell]) -> Iterator[Cell]:
-    """Random genomes for every target, drawn and judged as the searches' own are."""
+    """Random genomes for every target, drawn and judged as the searches' own are.
+
+    A judge looks in its own way whatever the profile, at these as at what was grown.
+    """
     if not document.random:
         return
+    found: dict[str, Cell] = {}
     population = min(REFERENCE_POPULATION, document.random)
     alike: dict[tuple[str, ...], list[Cell]] = {}
     for cell in cells:
@@ -329,6 +334,7 @@ def _references(document: Document, cells: Sequence[Cell]) -> Iterator[Cell]:
         settings = replace(
             first,
             clip=clip,
+            profile=first.profile if clip == first.clip else FIXED.name,
             algorithm="random",
             parameters={},
             measures=(),
@@ -339,7 +345,10 @@ def _references(document: Document, cells: Sequence[Cell]) -> Iterator[Cell]:
             seed=REFERENCE_SEED,
             discriminator=min(judged, default="none"),
         )
-        yield Cell({"target": first.target, "generator": first.generator}, settings, True)  # noqa: FBT003 # what it is
+        factors = {"target": first.target, "generator": first.generator}
+        cell = Cell(factors, settings, reference=True)
+        found.setdefault(cell.name, cell)
+    yield from found.values()
 
 
 def _clips(document: Document, cell: Cell) -> list[str]:

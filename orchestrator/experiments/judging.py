@@ -24,6 +24,7 @@ from orchestrator.fleet.ensemble import Ensemble
 from orchestrator.measuring.asking import classify, embed_pictures, embed_texts
 from orchestrator.measuring.claims import asked_for
 from orchestrator.measuring.judges import judges
+from orchestrator.profiles import FIXED, find_profile
 from orchestrator.runs.pictures import read_pixels
 from orchestrator.settings import read_settings
 
@@ -129,22 +130,31 @@ class _Bench:
         looks: dict[str, list[tuple[str, str, float]]] = defaultdict(list)
         for name, clip in self.services.items():
             if clip.role == "clip":
-                for one, row in zip(cells, self._similarity(clip, cells), strict=True):
+                for one, row in zip(cells, self._similarity(name, clip, cells), strict=True):
                     told = zip(self.targets, row.tolist(), strict=True)
                     looks[one.unit.cell] += [(name, *pair) for pair in told]
         for cell, rows in looks.items():
             self.results.add("looks", cell, rows)
 
-    def _similarity(self, clip: Replicas, cells: Sequence[Grown]) -> Float32:
-        """(cells, targets) cosines of pictures to prompts, or of words to pictures."""
+    def _similarity(self, name: str, clip: Replicas, cells: Sequence[Grown]) -> Float32:
+        """(cells, targets) cosines of pictures to prompts, or of words to pictures.
+
+        A judge looks in its own way, the CLIP of the searches as it did in each of them.
+        """
         if cells[0].settings.caption:
             pictures = [read_picture(Path(target))[0] for target in self.targets]
             wanted, grown = embed_pictures(clip, pictures), [one.unit.text for one in cells]
             return embed_texts(clip, grown) @ wanted.T
         wanted = embed_texts(clip, self.targets)
-        return (
-            embed_pictures(clip, [read_pixels(one.folder / "best.png") for one in cells]) @ wanted.T
-        )
+        found = np.empty((len(cells), len(wanted)), np.float32)
+        own = name == cells[0].settings.clip
+        profiles = np.array([one.settings.profile if own else FIXED.name for one in cells])
+        for profile in set(profiles):
+            (rows,) = np.nonzero(profiles == profile)
+            shown = [read_pixels(cells[row].folder / "best.png") for row in rows.tolist()]
+            looks = find_profile(profile).preprocessing
+            found[rows] = embed_pictures(clip, shown, looks) @ wanted.T
+        return found
 
     def _pictures(self, one: Grown) -> list[Images]:
         """The best, and the last population if that is to be read too."""

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.profiles import FIXED
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -136,7 +138,8 @@ class Material:
         judge = self.document.judge
         looks = {(clip, to): value for clip, to, value in self.results.rows("looks", unit.cell)}
         found = looks.get((judge, unit.pair[0]))
-        own = unit.target.replace(f"\n{unit.settings['clip']}\n", f"\n{judge}\n")
+        seen = f"\n{unit.settings['clip']}\n{unit.settings['profile']}\n"
+        own = unit.target.replace(seen, f"\n{judge}\n{FIXED.name}\n")
         if found is None or self.scored != "z-score":
             return found
         return float(self.chances[own].z(found)) if own in self.chances else None

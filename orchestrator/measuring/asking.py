@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+from msgspec import UNSET
 
 from orchestrator.evaluation.captioner import portions
 from orchestrator.evaluation.evaluator import Float32, Images, embeddings_of
@@ -26,6 +27,7 @@ from protocol.messages import (
     Labels,
     Method,
     Pictures,
+    Preprocessing,
     Texts,
 )
 from protocol.session import Answer
@@ -57,8 +59,15 @@ class Reading:
         return found
 
 
-def embed_pictures(clip: Replicas, pictures: Sequence[Images]) -> Float32:
+def embed_pictures(
+    clip: Replicas, pictures: Sequence[Images], preprocessing: Preprocessing = UNSET
+) -> Float32:
     """(n, d) float32, CLIP's embeddings of length 1.
+
+    Args:
+        clip: the service.
+        pictures: to embed.
+        preprocessing: `legacy` shows them to it as CLIP-GLaSS did.
 
     Raises:
         GlasshouseError: clip cannot answer.
@@ -70,8 +79,10 @@ def embed_pictures(clip: Replicas, pictures: Sequence[Images]) -> Float32:
     def calls() -> Iterator[Asked]:
         for batch in batches(pictures, clip.info.batch_rows):
             writer = TensorWriter()
-            seen = writer.add(clip_view(batch, about.image_size, about.resizing))
-            yield EmbedImages(images=seen), writer.frames
+            legacy = preprocessing == "legacy"
+            seen = batch if legacy else clip_view(batch, about.image_size, about.resizing)
+            call = EmbedImages(images=writer.add(seen), preprocessing=preprocessing)
+            yield call, writer.frames
 
     found = [embeddings_of(answer) for answer in _answers(clip, calls())]
     return joined(clip, found, len(pictures), about.embedding_size)

@@ -188,6 +188,30 @@ def test_what_was_grown_is_judged_once_by_those_that_no_search_saw(
         assert results.whole("looks") == before
 
 
+def test_the_clip_of_a_search_looks_as_it_did_and_a_judge_in_its_own_way(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    path = write(tmp_path, fleet, judges=f'judge = "{fleet["judge"]}"')
+    levels = path.read_text().replace('compare = "algorithm"', 'compare = "profile"')
+    path.write_text(levels.replace(f"algorithm = [{GA_AND_DE}]", 'profile = ["legacy", "fixed"]'))
+    folder = tmp_path / "experiment"
+    grown(read_experiment(path), folder)
+    judge(folder)
+    with Results(folder / NAME) as results:
+        units = [unit for unit in results.units() if not unit.reference]
+        assert len(units) == 2 * 2 * 2
+        seen = [one.settings for one in results.units() if one.reference]
+        assert sorted((one["clip"] == fleet["judge"], one["profile"]) for one in seen) == [
+            (False, "fixed"), (False, "fixed"), (False, "legacy"), (False, "legacy"),
+            (True, "fixed"), (True, "fixed"),
+        ]  # fmt: skip
+        for unit in units:
+            looks = {row[:2]: row[2] for row in results.rows("looks", unit.cell)}
+            own = looks[fleet["clip"], unit.pair[0]]
+            assert own == pytest.approx(unit.values["similarity"], abs=1e-5)
+    assert "by the judge, z-score" in plot(folder).read_text()
+
+
 def test_one_folder_is_grown_by_one_process(fleet: Fleet, tmp_path: Path) -> None:
     from orchestrator.runs import RunFolder
 
