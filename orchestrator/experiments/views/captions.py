@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.experiments.results import Unit
 
 ACROSS = 3
+WORDS = 52  # letters in a line
 
 
 def captions(material: Material) -> Iterator[Table | Chart]:
@@ -63,8 +65,8 @@ def _figure(material: Material) -> Iterator[Chart]:
         for axis, (path, levels) in zip(axes.flat, first.items(), strict=False):
             with Image.open(path) as image:
                 axis.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")
-            said = [f"{level}: {unit.text}" for level, unit in levels.items()]
+            said = [textwrap.fill(f"{level}: {unit.text}", WORDS) for level, unit in levels.items()]
             axis.set_title("\n".join(said), fontsize=5)
 
     down = -(-len(first) // ACROSS)
-    yield Chart("captions", "Captions of the first runs", panels(down, ACROSS, draw, (2.6, 1.8)))
+    yield Chart("captions", "Captions of the first runs", panels(down, ACROSS, draw, (2.6, 2.0)))
