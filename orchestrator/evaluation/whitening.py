@@ -7,7 +7,7 @@ are white, which counts every direction by how much of it is news (Su et al. 202
 of sentence embeddings; Betser et al. 2025, arXiv 2505.06934, of CLIP's).
 
 With S their covariance and v the mean of its diagonal, the target e becomes (S + 6 v I)^-1 e of
-unit length: the covariance is shrunk towards a sphere (Ledoit and Wolf 2004, eq. 2). With less of
+unit length: the covariance is shrunk towards a sphere (Ledoit and Wolf 2004). With less of
 it, the best of many captions is as good, but the thing itself then counts so little that a search
 settles for another one of the same colour.
 """
