@@ -6,7 +6,7 @@ leaves out is left out because CLIP does not miss it. Drawings of the miniatures
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -29,7 +29,7 @@ from services.models.checkpoints import load_checkpoint
 from services.models.clip import ClipModel, load_clip
 
 Turn = Callable[[Float32], Float32]
-ROWS = 200
+Pool = tuple[Scene, Float32, list[str], Float32]
 
 
 def naming(
@@ -39,7 +39,7 @@ def naming(
 ) -> None:
     """Shares of drawings whose best true caption names their thing and colour (of faces, hair)."""
     clip = load_clip(WEIGHTS / "mini-clip.safetensors")
-    texts = embedded(clip, random_captions())
+    texts: Float32 = clip.embed_texts(random_captions()).numpy()
     turns: dict[str, Turn] = {
         "plain cosine": lambda target: target,
         "where captions are white": lambda target: whitened(target, texts),
@@ -58,16 +58,13 @@ def naming(
     Console(width=100).print(table)
 
 
-Pool = tuple[Scene, Float32, list[str], Float32]
-
-
 def pool(rng: random.Random, clip: ClipModel, count: int) -> Pool:
     """A scene, its embedding (d,), and true captions of it with theirs, (n, d)."""
     scene = random_scene(rng, held_out=True)
     picture: Float32 = clip.embed_images(torch.from_numpy(render(scene))[None]).numpy()[0]
     mentions = [random_mention(rng, thing=scene.thing) for _ in range(count)]
     texts = sorted({describe(rng, scene, mention).text for mention in mentions})
-    return scene, picture, texts, embedded(clip, texts)
+    return scene, picture, texts, clip.embed_texts(texts).numpy()
 
 
 def best_names(one: Pool, turn: Turn) -> bool:
@@ -82,13 +79,6 @@ def random_captions() -> list[str]:
     model = load(checkpoint, torch.device("cpu"))
     genomes = sample(model.spaces[0], RANDOM, np.random.default_rng(CHANCE_SEED))
     return written(model, torch.from_numpy(genomes))
-
-
-def embedded(clip: ClipModel, texts: Sequence[str]) -> Float32:
-    """(n, d) float32."""
-    parts = [clip.embed_texts(texts[at : at + ROWS]) for at in range(0, len(texts), ROWS)]
-    rows: Float32 = torch.cat(parts).numpy()
-    return rows
 
 
 if __name__ == "__main__":
