@@ -127,11 +127,16 @@ class Cell:
         return f"{slug(self.title)}-{digest}"
 
     @property
-    def target(self) -> tuple[str, ...]:
-        """What makes scores comparable: equal targets have one reference."""
-        s = self.settings
-        looks = (s.generator, s.clip, s.profile, s.template, str(s.truncation_psi))
-        return (s.prompt, s.caption, *s.likes, *looks)
+    def target(self) -> str:
+        """Equal for cells whose scores compare, which have one reference."""
+        return target_of(self.settings)
+
+
+def target_of(settings: RunSettings) -> str:
+    """All that makes scores of random genomes what they are."""
+    s = settings
+    looks = (s.generator, s.clip, s.profile, s.template, str(s.truncation_psi))
+    return "\n".join((s.prompt, s.caption, *s.likes, *looks))
 
 
 @dataclass(frozen=True)
@@ -324,7 +329,7 @@ def _references(document: Document, cells: Sequence[Cell]) -> Iterator[Cell]:
         return
     found: dict[str, Cell] = {}
     population = min(REFERENCE_POPULATION, document.random)
-    alike: dict[tuple[str, ...], list[Cell]] = {}
+    alike: dict[str, list[Cell]] = {}
     for cell in cells:
         alike.setdefault(cell.target, []).append(cell)
     clips = [(group, clip) for group in alike.values() for clip in _clips(document, group[0])]

@@ -8,14 +8,16 @@ z-score, wherever a reference was run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.experiments.grid import target_of
 from orchestrator.profiles import FIXED
+from orchestrator.settings import read_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -138,10 +140,10 @@ class Material:
         judge = self.document.judge
         looks = {(clip, to): value for clip, to, value in self.results.rows("looks", unit.cell)}
         found = looks.get((judge, unit.pair[0]))
-        seen = f"\n{unit.settings['clip']}\n{unit.settings['profile']}\n"
-        own = unit.target.replace(seen, f"\n{judge}\n{FIXED.name}\n")
         if found is None or self.scored != "z-score":
             return found
+        settings = read_settings(unit.settings)
+        own = target_of(replace(settings, clip=judge, profile=FIXED.name))
         return float(self.chances[own].z(found)) if own in self.chances else None
 
     def rank(self, unit: Unit) -> int | None:

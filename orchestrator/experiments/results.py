@@ -168,7 +168,7 @@ class Results:
             "document": msgspec.to_builtins(experiment.document),
         }
         rows = [
-            (number, cell.name, cell.reference, "\n".join(cell.target), _json(cell.factors),
+            (number, cell.name, cell.reference, cell.target, _json(cell.factors),
              _json(cell.settings.recorded()))
             for number, cell in enumerate(experiment.cells)
         ]  # fmt: skip
