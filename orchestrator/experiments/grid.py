@@ -74,7 +74,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             genomes differ, so that only cosines to one prompt compare.
         judge: a CLIP that no search sees; empty for none.
         also: further prompts that pictures are compared with.
-        classifier: reads what pictures show; empty for none.
+        classifier: reads what pictures show, or level -> its own; empty for none.
         populations: whether it reads whole last populations.
         attribute: of the classifier, of which prompts name a class.
         leakage: the thing whose exact masks tell where colours leak to; empty for none.
@@ -92,12 +92,19 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     score: Literal["z", "similarity"] = "z"
     judge: str = ""
     also: tuple[str, ...] = ()
-    classifier: str = ""
+    classifier: str | dict[str, str] = ""
     populations: bool = False
     attribute: str = ""
     leakage: str = ""
     settings: dict[str, Any] = {}
     grid: dict[str, Any] = {}
+
+    def reader(self, factors: Mapping[str, str]) -> str:
+        """The classifier of a cell with these factors; empty for none."""
+        if isinstance(self.classifier, str):
+            return self.classifier
+        own = (self.classifier[level] for level in factors.values() if level in self.classifier)
+        return next(own, "")
 
 
 @dataclass(frozen=True)
@@ -204,6 +211,9 @@ def read_experiment(
             f"compare names '{document.compare}', but the axes of the grid are "
             f"{', '.join(document.grid)}"
         )
+    if isinstance(document.classifier, dict):
+        levels = {level for cell in cells for level in cell.factors.values()}
+        _check_keys(document.classifier, levels, "the grid")
     whole = (*_references(document, cells), *cells)
     alike = [name for name, count in Counter(cell.name for cell in whole).items() if count > 1]
     if alike:

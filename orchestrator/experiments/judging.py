@@ -19,7 +19,7 @@ from orchestrator.evaluation.setup import set_up
 from orchestrator.experiments.collecting import last_genomes
 from orchestrator.experiments.growing import CELLS, finished
 from orchestrator.experiments.leaking import leakage
-from orchestrator.experiments.results import NAME, Results
+from orchestrator.experiments.results import ASKED, BEST, NAME, Results
 from orchestrator.fleet.ensemble import Ensemble
 from orchestrator.measuring.asking import classify, embed_pictures, embed_texts
 from orchestrator.measuring.claims import asked_for
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
     from orchestrator.settings import RunSettings
     from protocol.messages import Role
 
-BEST: Final = -1
-"""Place of the best picture among the readings; 0 and on are the last population."""
-ASKED: Final = -2
-"""Place of what the prompt asks for."""
 PORTION: Final = 32
 """Cells whose pictures are in memory at a time."""
 
@@ -93,8 +89,8 @@ def _wanted(document: Document, clip: str, cells: Sequence[Grown]) -> dict[str, 
     wanted: dict[str, tuple[Role, str]] = {clip: ("clip", clip)}
     if document.judge:
         wanted[document.judge] = ("clip", document.judge)
-    if document.classifier:
-        wanted["classifier"] = ("classifier", document.classifier)
+    readers = {document.reader(one.unit.factors) for one in cells} - {""}
+    wanted |= {reader: ("classifier", reader) for reader in readers}
     if document.populations:
         models = {one.settings.generator for one in cells}
         wanted |= {model: ("generator", model) for model in models}
@@ -108,7 +104,7 @@ class _Bench:
     Attributes:
         results: where their opinions go.
         document: of the experiment.
-        services: judges by name; CLIPs and generators by model.
+        services: judges by model.
         targets: that everything is compared with.
     """
 
@@ -119,9 +115,9 @@ class _Bench:
 
     def judge(self, cells: Sequence[Grown]) -> None:
         """Judge some cells; what they look like comes last, and says that they are judged."""
-        if self.document.classifier:
-            for one in cells:
-                reading = classify(self.services["classifier"], self._pictures(one))
+        for one in cells:
+            if reader := self.document.reader(one.unit.factors):
+                reading = classify(self.services[reader], self._pictures(one))
                 self.results.add("readings", one.unit.cell, _readings(reading, one.unit.pair[0]))
         if self.document.leakage:
             folders = [one.folder for one in cells]

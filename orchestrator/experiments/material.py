@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.experiments.grid import target_of
+from orchestrator.experiments.results import ASKED, BEST
 from orchestrator.profiles import FIXED
 from orchestrator.settings import read_settings
 
@@ -145,6 +146,17 @@ class Material:
         settings = read_settings(unit.settings)
         own = target_of(replace(settings, clip=judge, profile=FIXED.name))
         return float(self.chances[own].z(found)) if own in self.chances else None
+
+    def seen(self, unit: Unit) -> float | None:
+        """Share, 0 to 1, of what its prompt asks for that the classifier sees in its best.
+
+        None if no classifier was asked, or the prompt names nothing that it knows.
+        """
+        rows = self.results.rows("readings", unit.cell)
+        asked, seen = (
+            {head: value for at, head, value, _ in rows if at == place} for place in (ASKED, BEST)
+        )
+        return sum(seen[head] == asked[head] for head in asked) / len(asked) if asked else None
 
     def rank(self, unit: Unit) -> int | None:
         """Of its own target among all that its best was compared with, 1 for the most similar.

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 NAME: Final = "results.sqlite"
 FORMAT: Final = 1  # as in the schema
 PATIENCE_S: Final = 60.0
+BEST: Final = -1
+"""Place of the best picture among the readings; 0 and on are the last population."""
+ASKED: Final = -2
+"""Place of what the prompt asks for."""
 
 SCHEMA: Final = """
 CREATE TABLE about (json TEXT NOT NULL) STRICT;

@@ -26,13 +26,14 @@ def numbers(material: Material) -> dict[str, Callable[[Unit], float | None]]:
     def offered(unit: Unit) -> float:
         return float(material.score(unit, unit.values["similarity"]))
 
-    more = {name for unit in material.units for name in unit.values}
-    return {
-        f"offered, {material.scored}": offered,
-        **(
-            {f"by the judge, {material.scored}": material.judged} if material.document.judge else {}
-        ),
-        **({"realism of it, logit": value("realism")} if "realism" in more else {}),
+    found: dict[str, Callable[[Unit], float | None]] = {f"offered, {material.scored}": offered}
+    if material.document.judge:
+        found[f"by the judge, {material.scored}"] = material.judged
+    if material.document.classifier:
+        found["seen by the classifier, share"] = material.seen
+    if any("realism" in unit.values for unit in material.units):
+        found["realism of it, logit"] = value("realism")
+    return found | {
         "last diversity": final("diversity"),
         "evaluations": value("evaluations"),
         "seconds": value("seconds"),

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from orchestrator.experiments.judging import ASKED, BEST
 from orchestrator.experiments.material import Chart, Table
+from orchestrator.experiments.results import ASKED, BEST
 from orchestrator.experiments.statistics import share_interval
 from orchestrator.experiments.views.drawing import panels
 from orchestrator.runs.slug import slug

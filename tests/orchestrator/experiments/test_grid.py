@@ -128,6 +128,7 @@ def test_each_target_gets_random_genomes_to_compare_with(tmp_path: Path) -> None
         ),
         ("[grid]", "[grid", "is no TOML"),
         ("random = 0", 'random = "many"', "is no experiment"),
+        ("random = 0", 'classifier = {gan = "c"}', "the grid has no 'gan'; did you mean 'ga'"),
     ],
 )
 def test_what_is_not_understood_is_refused_with_what_was_meant(

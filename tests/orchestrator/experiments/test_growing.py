@@ -14,9 +14,10 @@ import pytest
 
 from orchestrator.experiments.grid import Experiment, read_experiment
 from orchestrator.experiments.growing import CELLS, Tally, finished, grow
-from orchestrator.experiments.judging import ASKED, BEST, judge
+from orchestrator.experiments.judging import judge
+from orchestrator.experiments.material import Material
 from orchestrator.experiments.plotting import plot
-from orchestrator.experiments.results import NAME, Results
+from orchestrator.experiments.results import ASKED, BEST, NAME, Results
 from orchestrator.interrupts import Interrupts
 from orchestrator.terminal.board import make_board
 from protocol.errors import BadRequestError, StorageError
@@ -182,16 +183,19 @@ def test_what_was_grown_is_judged_once_by_those_that_no_search_saw(
         before = results.whole("looks")
     page = plot(folder).read_text()
     assert "by the judge, z-score" in page
+    assert "seen by the classifier, share" in page
     assert (folder / "tables" / "accuracy-ga.csv").is_file()
     judge(folder)
     with Results(folder / NAME) as results:
         assert results.whole("looks") == before
 
 
-def test_the_clip_of_a_search_looks_as_it_did_and_a_judge_in_its_own_way(
+def test_the_clip_of_a_search_looks_as_it_did_and_judges_in_their_own_way(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    path = write(tmp_path, fleet, judges=f'judge = "{fleet["judge"]}"')
+    judges = f'judge = "{fleet["judge"]}"\n'
+    judges += f'classifier = {{"a red car" = "{fleet["classifier"]}"}}'
+    path = write(tmp_path, fleet, judges=judges)
     levels = path.read_text().replace('compare = "algorithm"', 'compare = "profile"')
     path.write_text(levels.replace(f"algorithm = [{GA_AND_DE}]", 'profile = ["legacy", "fixed"]'))
     folder = tmp_path / "experiment"
@@ -209,6 +213,10 @@ def test_the_clip_of_a_search_looks_as_it_did_and_a_judge_in_its_own_way(
             looks = {row[:2]: row[2] for row in results.rows("looks", unit.cell)}
             own = looks[fleet["clip"], unit.pair[0]]
             assert own == pytest.approx(unit.values["similarity"], abs=1e-5)
+            read = {row[:2]: row[2] for row in results.rows("readings", unit.cell)}
+            assert (read != {}) == (unit.pair[0] == "a red car"), "the level's own classifier"
+            right = read[BEST, "colour"] == read[ASKED, "colour"] == "red" if read else None
+            assert Material.read(results).seen(unit) == right
     assert "by the judge, z-score" in plot(folder).read_text()
 
 
