@@ -89,7 +89,7 @@ def grow(client: Client, ensemble: Ensemble, settings: RunSettings, space: Laten
     best: list[tuple[float, Images]] = []
     for _ in range(settings.generations):
         evaluation = evaluator.evaluate(algorithm.ask())
-        algorithm.tell(evaluation.objectives(1))
+        algorithm.tell(evaluation.costs()["similarity"][:, None])
         row = int(evaluation.similarity.argmax())
         best.append((float(evaluation.similarity[row]), evaluation.images[row]))
     _, image = max(best, key=lambda one: one[0])

@@ -1,5 +1,7 @@
 """`python -m miniatures`: train the bundled models, measure them, look at them."""
 
+import signal
+import sys
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import partial
@@ -115,6 +117,7 @@ def evaluate(  # noqa: PLR0913 - options of the command line
     ] = None,
 ) -> None:
     """Print the figures of the bundled models as they are measured, and what they should be."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends with it
     rows: Iterable[Row] = all_figures(weights, only)
     if main_job:
         things = [thing for thing in PHRASES if only in thing]

@@ -105,13 +105,6 @@ class Evaluation:
             found["scorer"] = self.scored if lower_is_better else -self.scored
         return found
 
-    def objectives(
-        self, number: int, *, hinge: bool = False, lower_is_better: bool = False
-    ) -> Float64:
-        """(n, number) float64 to minimise: the first of `costs`, or all of them."""
-        costs = self.costs(hinge=hinge, lower_is_better=lower_is_better)
-        return np.stack(list(costs.values())[:number], axis=1)
-
 
 class Evaluator:
     """Evaluates genomes of one latent space against one prompt.

@@ -38,7 +38,7 @@ def history(rows: np.ndarray, found: Evaluation) -> History:
         1,
         Conditions("a car", space, 1.0, ()),
         rows,
-        found.objectives(1),
+        found.costs()["similarity"][:, None],
         found.similarity,
         found.realism,
         0.5,
@@ -98,14 +98,13 @@ def test_diversity_is_the_mean_pairwise_distance(count: int, seed: int) -> None:
 
 
 @given(arrays.arrays(np.float64, 5, elements=st.floats(-800, 800)))
-def test_objectives_are_finite_and_fall_as_pictures_improve(logits: np.ndarray) -> None:
+def test_costs_are_finite_and_fall_as_pictures_improve(logits: np.ndarray) -> None:
     found = evaluation(5)
     found = Evaluation(found.images, found.embeddings, found.similarity, np.sort(logits))
-    objectives = found.objectives(2)
-    assert np.isfinite(objectives).all()
-    assert (np.diff(objectives[:, 1]) <= 0).all()
-    np.testing.assert_array_equal(objectives[:, 0], 1 - found.similarity)
-    assert found.objectives(1).shape == (5, 1)
+    costs = found.costs()
+    assert np.isfinite(costs["realism"]).all()
+    assert (np.diff(costs["realism"]) <= 0).all()
+    np.testing.assert_array_equal(costs["similarity"], 1 - found.similarity)
 
 
 def test_likeness_is_the_cosine_to_whatever_is_nearest() -> None:
