@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,13 +81,19 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     name = experiment.name if scale == FULL else f"{experiment.name}-{scale}"
     folder = into or ROOT / name
     code, tally = _grow(experiment, folder, jobs, ui)
-    print(tally.sentence())
+    say = partial(print, file=sys.stderr if ui == "json" else sys.stdout)
+    say(tally.sentence())
+    reasons: dict[str, list[str]] = {}
     for cell, why in tally.failed.items():
-        print(f"failed  {cell}: {why}")
-    if code == 0:
-        judge(folder)
-    if tally.done:
-        print(f"report  {draw(folder)}")
+        reasons.setdefault(why, []).append(cell)
+    for why, (cell, *others) in reasons.items():
+        say(f"failed  {cell}{f' and {len(others)} more' * bool(others)}: {why}")
+    try:
+        if code == 0:
+            judge(folder)
+    finally:  # what was found is shown, whatever became of the judges
+        if tally.done:
+            say(f"report  {draw(folder)}")
     raise typer.Exit(code or (1 if tally.failed else 0))
 
 

@@ -24,7 +24,7 @@ from orchestrator.evaluation.evaluator import (
     one_embedding,
 )
 from orchestrator.fleet.ensemble import Ensemble
-from orchestrator.fleet.replicas import Call
+from orchestrator.fleet.replicas import Call, Replicas
 from orchestrator.runs.storage import storing
 from protocol.errors import BadRequestError, ProtocolError
 from protocol.messages import ClipInfo, EmbedImages, EmbedTexts, Texts, Write
@@ -143,13 +143,13 @@ def _texts(answer: Answer) -> list[str]:
     return unpack_texts(answer.tensor(result.texts))
 
 
-def embed_picture(ensemble: Ensemble, picture: Images) -> Float32:
+def embed_picture(clip: Replicas, picture: Images) -> Float32:
     """(d,) float32, clip's embedding of one picture, (height, width, 3) uint8.
 
     Raises:
         GlasshouseError: clip cannot answer.
     """
-    clip, about = ensemble.clip, ensemble.clip.info.about
+    about = clip.info.about
     if not isinstance(about, ClipInfo):
         raise TypeError(about)
     writer = TensorWriter()

@@ -128,9 +128,10 @@ def set_up(client: Client, ensemble: Ensemble, settings: RunSettings) -> Setup:
     if settings.caption:
         picture, digest = read_picture(Path(settings.caption))
         white = ", white" if profile.whitening else ""
-        target, prompt = embed_picture(ensemble, picture), f"{settings.prompt} ({digest}{white})"
+        target = embed_picture(ensemble.clip, picture)
+        prompt = f"{settings.prompt} ({digest}{white})"
     else:
-        target, prompt = embed_target(ensemble, settings)
+        target, prompt = embed_target(ensemble.clip, settings)
 
     def unjudged() -> Evaluate:
         """The same in the usual space, without the judges, whom chance does not need."""

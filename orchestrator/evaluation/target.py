@@ -6,12 +6,12 @@ import numpy as np
 
 from orchestrator.evaluation.captioner import embed_picture, read_picture
 from orchestrator.evaluation.evaluator import Float32, embed_text
-from orchestrator.fleet.ensemble import Ensemble
+from orchestrator.fleet.replicas import Replicas
 from orchestrator.settings import RunSettings
 from orchestrator.targets import read_part, read_prompts
 
 
-def embed_target(ensemble: Ensemble, settings: RunSettings) -> tuple[Float32, str]:
+def embed_target(clip: Replicas, settings: RunSettings) -> tuple[Float32, str]:
     """The target's vector, and the words under which scores for it are kept.
 
     The vector is sum(w_i e_i) / sum(|w_i|) over the unit embeddings e_i of all parts: the dot
@@ -28,13 +28,13 @@ def embed_target(ensemble: Ensemble, settings: RunSettings) -> tuple[Float32, st
         text = settings.template.replace("{}", part.text)
         words.append(str(part) if text == part.text else f"{part} as {text}")
         weights.append(part.weight)
-        embeddings.append(embed_text(ensemble.clip, text))
+        embeddings.append(embed_text(clip, text))
     for like in settings.likes:
         part = read_part(like)
         picture, digest = read_picture(Path(part.text))
         words.append(f"picture {digest}:{part.weight:g}")
         weights.append(part.weight)
-        embeddings.append(embed_picture(ensemble, picture))
+        embeddings.append(embed_picture(clip, picture))
     if weights == [1.0]:
         return embeddings[0], words[0]
     shares = np.array(weights, np.float64) / np.abs(weights).sum()

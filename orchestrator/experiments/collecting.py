@@ -7,7 +7,9 @@ of the search alone, over all its sittings, on a machine that it may have shared
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zipfile import BadZipFile
 
 import msgspec
 import numpy as np
@@ -24,7 +26,6 @@ from protocol.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
 
     from orchestrator.evaluation.evaluator import Float32
     from orchestrator.runs.journal import Step
@@ -106,9 +107,16 @@ def last_genomes(folder: Path) -> Float32:
         StorageError: it cannot be read.
     """
     path = max((folder / "populations").glob("*.npz"), default=folder / "populations")
-    with storing("read a population", path), np.load(path) as population:
-        genomes: Float32 = population["genomes"].astype(np.float32)
-        return genomes
+    try:
+        with storing("read a population", path):
+            content = io.BytesIO(path.read_bytes())
+        with np.load(content) as population:
+            genomes: Float32 = population["genomes"].astype(np.float32)
+            return genomes
+    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise StorageError(
+            f"{path} is damaged ({error}); delete the run and grow it again"
+        ) from error
 
 
 def _caption(folder: Path) -> str | None:
@@ -121,7 +129,13 @@ def _caption(folder: Path) -> str | None:
 
 
 def _pictures(folder: Path, sheets: Collection[int]) -> Iterator[tuple[str, int, bytes]]:
-    """The best picture, the picks of a front, the last population, and the grids asked for."""
+    """The best picture, the picks of a front, the last population, and the grids asked for.
+
+    Where captions were grown, the picture that they are of.
+    """
+    captioned = RunFolder.open(folder).read_run()["settings"].get("caption")
+    if captioned and Path(captioned).is_file():
+        yield "captioned", 0, _small(Path(captioned))
     for path in sorted(folder.glob("*.png")):
         yield path.stem, 0, _small(path)
     latest = folder / "latest.webp"

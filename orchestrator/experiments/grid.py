@@ -136,13 +136,14 @@ class Cell:
     @property
     def target(self) -> str:
         """Equal for cells whose scores compare, which have one reference."""
-        return target_of(self.settings)
+        return reference_of(self.settings)
 
 
-def target_of(settings: RunSettings) -> str:
+def reference_of(settings: RunSettings) -> str:
     """All that makes scores of random genomes what they are."""
     s = settings
-    looks = (s.generator, s.clip, s.profile, s.template, str(s.truncation_psi))
+    drawn = (str(s.truncation_psi), str(s.temperature))
+    looks = (s.generator, s.clip, s.profile, s.template, *drawn)
     return "\n".join((s.prompt, s.caption, *s.likes, *looks))
 
 
@@ -195,7 +196,7 @@ def read_experiment(
     Args:
         path: the file.
         scale: which of its scales.
-        changes: settings that every run is to have instead, and `seeds`.
+        changes: settings that every run is to have instead, and `seeds`; none that is varied.
 
     Raises:
         BadRequestError: it cannot be read, or a cell asks for what no run can do.
@@ -228,6 +229,8 @@ def _document(path: Path, scale: str) -> Document:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no TOML: {error}") from error
     scales = raw.pop("scale", {})
+    if not isinstance(scales, dict) or not all(isinstance(one, dict) for one in scales.values()):
+        raise ConfigError(f"{path}: a scale is a table, [scale.NAME], got {scales!r}")
     if scale != FULL:
         if scale not in scales:
             raise ConfigError(f"--scale is one of {', '.join([FULL, *scales])}, not '{scale}'")
@@ -274,17 +277,31 @@ def _cells(document: Document, changes: Mapping[str, object], beside: Path) -> I
     axes = [_levels(axis, levels) for axis, levels in grid.items()]
     if math.prod(map(len, axes)) * seeds > MOST_CELLS:
         raise ConfigError(f"the grid has more than {MOST_CELLS:,} cells; make it smaller")
+    _check_changes(changes, axes)
     for levels, seed in itertools.product(itertools.product(*axes), range(seeds)):
         factors, values = dict[str, str](), dict(document.settings)
-        for named, settings in levels:
+        for named, own in levels:
             factors |= named
-            values |= settings
+            values |= own
         settings = _settings({**values, **changes, "seed": seed}, beside)
         yield Cell({**factors, "seed": str(seed)}, settings)
 
 
-def _levels(axis: str, levels: Any) -> list[tuple[dict[str, str], dict[str, Any]]]:
-    """Of each level, its factors and its settings."""
+Level = tuple[dict[str, str], dict[str, Any]]
+"""Its factors and its settings."""
+
+
+def _check_changes(changes: Mapping[str, object], axes: Iterable[Iterable[Level]]) -> None:
+    for factors, own in itertools.chain.from_iterable(axes):
+        if varied := next((key for key in changes if key in own), None):
+            (axis, level), *_ = factors.items()
+            raise ConfigError(
+                f"{varied} cannot be changed: the level '{level}' of {axis} has its own; "
+                "leave it out, or edit a copy of the file"
+            )
+
+
+def _levels(axis: str, levels: Any) -> list[Level]:
     if not isinstance(levels, list) or not levels:
         raise ConfigError(f"the axis '{axis}' of the grid wants a list of levels, got {levels!r}")
     found = []
@@ -319,8 +336,13 @@ def _settings(values: Mapping[str, Any], beside: Path) -> RunSettings:
         BadRequestError: a prompt and a picture to caption.
     """
     given = dict(values)
-    given["parameters"] = {key: str(value) for key, value in given.get("parameters", {}).items()}
-    picture = given.pop("caption", "")
+    parameters, picture = given.get("parameters", {}), given.pop("caption", "")
+    if not isinstance(parameters, dict) or not isinstance(picture, str):
+        raise ConfigError(
+            "an experiment's settings: parameters is a table, such as {best_of = 64}, "
+            f"and caption the path of a picture, got {parameters!r} and {picture!r}"
+        )
+    given["parameters"] = {key: str(value) for key, value in parameters.items()}
     try:
         settings = msgspec.convert({"prompt": "", "baseline": False, **given}, RunSettings)
     except msgspec.ValidationError as error:
@@ -355,6 +377,9 @@ def _references(document: Document, cells: Sequence[Cell]) -> Iterator[Cell]:
             measures=(),
             refine=0,
             space="",
+            weights=(),
+            diversity=False,
+            scorer="none",
             population=population,
             generations=-(-document.random // population),
             seed=REFERENCE_SEED,

@@ -1,8 +1,7 @@
 """Growing an experiment: its cells side by side over one fleet, each an ordinary run.
 
     experiments/ga-against-de/
-        experiment.toml     the file as it was run
-        results.sqlite      what was found, cell by cell
+        results.sqlite      the experiment as it was run, and what was found, cell by cell
         cells/NAME/0001-…/  the run of a cell
 
 A cell that is done is not grown again. One that was interrupted, however rudely, goes on from its
@@ -83,7 +82,7 @@ def grow(
         display: shows all runs.
 
     Raises:
-        GlasshouseError: the folder is in use or cannot be written, or no cell can begin.
+        GlasshouseError: the folder is in use or cannot be written.
         KeyboardInterrupt: a second Ctrl-C, as `grow_each` says.
     """
     with storing("make a folder", folder):
@@ -132,13 +131,23 @@ def _grow(
     display.start()
     try:
         grow_each(searches, jobs, chalk, interrupts, take_up, ended)
+    except GlasshouseError as error:  # of all that are left none can begin
+        with Results(folder / NAME) as results:
+            for cell in left:
+                results.fail(cell, error.message)
     finally:
         display.stop()
 
 
 def _keep(results: Results, cell: Cell, found: Path, experiment: Experiment) -> None:
+    """What a run came to; a run that cannot be read is a cell that failed."""
     sheets = experiment.document.sheets
-    results.keep(cell, collect(found, every_genome=cell.reference, sheets=sheets))
+    try:
+        collected = collect(found, every_genome=cell.reference, sheets=sheets)
+    except GlasshouseError as error:
+        results.fail(cell, error.message)
+    else:
+        results.keep(cell, collected)
 
 
 def take_up(settings: RunSettings, display: Display, interrupts: Interrupts) -> Run:

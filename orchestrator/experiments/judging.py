@@ -2,13 +2,15 @@
 
 Pictures are judged as they were drawn, whole and without compression: the best is read from its
 run, and a population that a classifier is to read is drawn again from its genomes. A cell is judged
-once; what is asked is the same for all, so that ranks and mismatched pairs can be had.
+once, and again when more is asked: every cell is compared with the targets of all, so that ranks
+and mismatched pairs can be had.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +18,7 @@ import numpy as np
 
 from orchestrator.evaluation.captioner import read_picture
 from orchestrator.evaluation.setup import set_up
+from orchestrator.evaluation.target import embed_target
 from orchestrator.experiments.collecting import last_genomes
 from orchestrator.experiments.growing import CELLS, finished
 from orchestrator.experiments.leaking import leakage
@@ -26,17 +29,16 @@ from orchestrator.measuring.claims import asked_for
 from orchestrator.measuring.judges import judges
 from orchestrator.profiles import FIXED, find_profile
 from orchestrator.runs.pictures import read_pixels
-from orchestrator.settings import read_settings
+from orchestrator.settings import RunSettings, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchestrator.evaluation.evaluator import Float32, Images
     from orchestrator.experiments.grid import Document
     from orchestrator.experiments.results import Unit
     from orchestrator.fleet.replicas import Replicas
     from orchestrator.measuring.asking import Reading
-    from orchestrator.settings import RunSettings
     from protocol.messages import Role
 
 PORTION: Final = 32
@@ -59,7 +61,7 @@ class Grown:
 
 
 def judge(folder: Path) -> None:
-    """Judge every cell that has not been judged yet.
+    """Judge every cell that was not asked all yet that is asked now.
 
     Args:
         folder: of the experiment.
@@ -69,19 +71,35 @@ def judge(folder: Path) -> None:
     """
     with Results(folder / NAME) as results:
         document, units = results.document, results.units()
+        targets = {unit.pair[0]: read_settings(unit.settings) for unit in units}
+        targets |= {text: RunSettings(text) for text in document.also if text not in targets}
         left: dict[str, list[Grown]] = {}
         for unit in units:
             found = finished(folder / CELLS / unit.cell)
-            if found is not None and not unit.reference and not results.rows("looks", unit.cell):
+            if found is not None and not unit.reference and _lacking(results, unit, targets):
                 one = Grown(unit, read_settings(unit.settings), found)
                 left.setdefault(one.settings.clip, []).append(one)
-        targets = list(dict.fromkeys(unit.pair[0] for unit in units))
         for clip, cells in left.items():
             wanted = _wanted(document, clip, cells)
             with judges(wanted, device=cells[0].settings.device) as services:
-                bench = _Bench(results, document, services, [*targets, *document.also])
+                bench = _Bench(results, document, services, targets)
                 for start in range(0, len(cells), PORTION):
                     bench.judge(cells[start : start + PORTION])
+
+
+def _lacking(results: Results, unit: Unit, targets: Iterable[str]) -> bool:
+    """Whether something that the document asks of a cell was not asked yet."""
+    document = results.document
+    clips = {unit.settings["clip"], document.judge} - {""}
+    seen = {row[:2] for row in results.rows("looks", unit.cell)}
+    read = {row[0] for row in results.rows("readings", unit.cell)}
+    reader = document.reader(unit.factors)
+    return (
+        not seen.issuperset(itertools.product(clips, targets))
+        or bool(reader and not read)
+        or bool(reader and document.populations and max(read) == BEST)
+        or bool(document.leakage and not results.rows("measures", unit.cell))
+    )
 
 
 def _wanted(document: Document, clip: str, cells: Sequence[Grown]) -> dict[str, tuple[Role, str]]:
@@ -105,20 +123,20 @@ class _Bench:
         results: where their opinions go.
         document: of the experiment.
         services: judges by model.
-        targets: that everything is compared with.
+        targets: that everything is compared with, by name, with the settings of a run for each.
     """
 
     results: Results
     document: Document
     services: Mapping[str, Replicas]
-    targets: Sequence[str]
+    targets: Mapping[str, RunSettings]
 
     def judge(self, cells: Sequence[Grown]) -> None:
-        """Judge some cells; what they look like comes last, and says that they are judged."""
+        """Judge some cells."""
         for one in cells:
             if reader := self.document.reader(one.unit.factors):
                 reading = classify(self.services[reader], self._pictures(one))
-                self.results.add("readings", one.unit.cell, _readings(reading, one.unit.pair[0]))
+                self.results.add("readings", one.unit.cell, _readings(reading, one.settings.prompt))
         if self.document.leakage:
             folders = [one.folder for one in cells]
             for one, values in zip(cells, leakage(folders, self.document.leakage), strict=True):
@@ -135,22 +153,28 @@ class _Bench:
     def _similarity(self, name: str, clip: Replicas, cells: Sequence[Grown]) -> Float32:
         """(cells, targets) cosines of pictures to prompts, or of words to pictures.
 
-        A judge looks in its own way, the CLIP of the searches as it did in each of them.
+        A judge looks in its own way, the CLIP of the searches as it did in each of them; prompts
+        are put into the template of the cell.
         """
         if cells[0].settings.caption:
             pictures = [read_picture(Path(target))[0] for target in self.targets]
             wanted, grown = embed_pictures(clip, pictures), [one.unit.text for one in cells]
             return embed_texts(clip, grown) @ wanted.T
-        wanted = embed_texts(clip, self.targets)
-        found = np.empty((len(cells), len(wanted)), np.float32)
+        found = np.empty((len(cells), len(self.targets)), np.float32)
         own = name == cells[0].settings.clip
-        profiles = np.array([one.settings.profile if own else FIXED.name for one in cells])
-        for profile in set(profiles):
-            (rows,) = np.nonzero(profiles == profile)
-            shown = [read_pixels(cells[row].folder / "best.png") for row in rows.tolist()]
-            looks = find_profile(profile).preprocessing
-            found[rows] = embed_pictures(clip, shown, looks) @ wanted.T
+        alike: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for row, one in enumerate(cells):
+            alike[one.settings.profile if own else FIXED.name, one.settings.template].append(row)
+        for (profile, template), rows in alike.items():
+            shown = [read_pixels(cells[row].folder / "best.png") for row in rows]
+            seen = embed_pictures(clip, shown, find_profile(profile).preprocessing)
+            found[rows] = seen @ self._wanted(clip, template).T
         return found
+
+    def _wanted(self, clip: Replicas, template: str) -> Float32:
+        """(targets, d) float32, as searches with this template follow them."""
+        asked = [replace(one, template=template) for one in self.targets.values()]
+        return np.stack([embed_target(clip, one)[0] for one in asked])
 
     def _pictures(self, one: Grown) -> list[Images]:
         """The best, and the last population if that is to be read too."""

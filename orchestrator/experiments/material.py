@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.experiments.grid import target_of
+from orchestrator.experiments.grid import reference_of
 from orchestrator.experiments.results import ASKED, BEST
 from orchestrator.profiles import FIXED
 from orchestrator.settings import read_settings
@@ -144,7 +144,7 @@ class Material:
         if found is None or self.scored != "z-score":
             return found
         settings = read_settings(unit.settings)
-        own = target_of(replace(settings, clip=judge, profile=FIXED.name))
+        own = reference_of(replace(settings, clip=judge, profile=FIXED.name))
         return float(self.chances[own].z(found)) if own in self.chances else None
 
     def seen(self, unit: Unit) -> float | None:
@@ -182,6 +182,17 @@ class Material:
         found: dict[str, dict[str, list[Unit]]] = {}
         for unit in self.units:
             found.setdefault(self.panel(unit), {}).setdefault(self.level(unit), []).append(unit)
+        return found
+
+    def pooled(self) -> dict[str, dict[str, list[Unit]]]:
+        """Level of another axis -> level -> the units of all panels that have it."""
+        apart = UNIT_AXES | {self.document.compare}
+        found: dict[str, dict[str, list[Unit]]] = {}
+        for unit in self.units:
+            others = [name for axis, name in unit.factors.items() if axis not in apart]
+            for name in others if len(others) > 1 else ():
+                levels = found.setdefault(f"all of {name}", {})
+                levels.setdefault(self.level(unit), []).append(unit)
         return found
 
     def curves(self, unit: Unit) -> dict[str, Float64]:

@@ -28,6 +28,7 @@ import msgspec
 
 from orchestrator.experiments.grid import Document
 from orchestrator.runs.storage import to_json
+from orchestrator.settings import target_of
 from protocol.errors import BadRequestError, StorageError
 
 if TYPE_CHECKING:
@@ -122,8 +123,9 @@ class Unit:
     @property
     def pair(self) -> tuple[str, str]:
         """What is looked for and the seed: units of two levels with equal pairs are paired."""
-        wanted = self.settings.get("caption") or self.settings.get("prompt")
-        return str(wanted), str(self.settings.get("seed"))
+        settings = self.settings
+        wanted = settings["caption"] or target_of(settings["prompt"], settings["likes"])
+        return str(wanted), str(settings["seed"])
 
 
 class Results:
@@ -165,7 +167,7 @@ class Results:
                 self._database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = 1; COMMIT;")
 
     def plan(self, experiment: Experiment) -> None:
-        """Say what is to be done; what is there already stays."""
+        """Say what is to be done; what is there stays, but for what another classifier read."""
         about = {
             "name": experiment.name,
             "scale": experiment.scale,
@@ -177,6 +179,10 @@ class Results:
             for number, cell in enumerate(experiment.cells)
         ]  # fmt: skip
         with self._transaction() as database:
+            for (before,) in self._rows("SELECT json FROM about"):
+                read = msgspec.json.decode(before)["document"].get("classifier")
+                if read != experiment.document.classifier:
+                    database.execute("DELETE FROM readings")
             database.execute("DELETE FROM about")
             database.execute("DELETE FROM plan")
             database.execute("INSERT INTO about VALUES (?)", [_json(about)])

@@ -41,10 +41,10 @@ def test_similarity_is_the_weighted_mean_of_the_cosines(
     )
     with LocalLauncher(tmp_path) as launcher, Client() as client:
         ensemble = assemble(Finder(launcher, client, settings).find_all(), lambda: None)
-        target, words = embed_target(ensemble, settings)
+        target, words = embed_target(ensemble.clip, settings)
         texts = [f"a photo of {text}" for text in ("a yellow car", "night", "snow")]
         parts = [embed_text(ensemble.clip, text) for text in texts]
-        parts.append(embed_picture(ensemble, read_picture(photo)[0]))
+        parts.append(embed_picture(ensemble.clip, read_picture(photo)[0]))
     look = parts[1]
     cosines = np.array([part @ look for part in parts], np.float64)
     wanted = np.average(cosines * [1, 1, -1, 1], weights=[1, 0.5, 0.5, 2])

@@ -6,12 +6,9 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
-
 from orchestrator.experiments.material import Chart, Table
 from orchestrator.experiments.statistics import mean_interval, share_interval
-from orchestrator.experiments.views.drawing import panels
+from orchestrator.experiments.views.drawing import panels, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,20 +48,20 @@ def captions(material: Material) -> Iterator[Table | Chart]:
 
 
 def _figure(material: Material) -> Iterator[Chart]:
-    """The pictures, where they are still there, each under the captions of its first runs."""
+    """The pictures, each under the captions of its first runs."""
     first: dict[str, dict[str, Unit]] = {}
     for unit in material.units:
-        if Path(unit.pair[0]).is_file():
-            first.setdefault(unit.pair[0], {}).setdefault(material.level(unit), unit)
+        first.setdefault(unit.pair[0], {}).setdefault(material.level(unit), unit)
     if not first:
         return
 
     def draw(axes: npt.NDArray[Any]) -> None:
         for axis in axes.flat:
             axis.axis("off")
-        for axis, (path, levels) in zip(axes.flat, first.items(), strict=False):
-            with Image.open(path) as image:
-                axis.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")
+        for axis, levels in zip(axes.flat, first.values(), strict=False):
+            one, *_ = levels.values()
+            files = {kind: file for kind, _, file in material.results.rows("pictures", one.cell)}
+            show(axis, files.get("captioned"))
             said = [textwrap.fill(f"{level}: {unit.text}", WORDS) for level, unit in levels.items()]
             axis.set_title("\n".join(said), fontsize=5)
 

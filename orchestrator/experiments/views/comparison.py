@@ -44,7 +44,7 @@ def comparison(material: Material) -> Iterator[Table | Chart]:
     """Each level with intervals; every two levels by a paired test."""
     read = numbers(material)
     rows, tests = [], []
-    for panel, levels in material.panels().items():
+    for panel, levels in (material.panels() | material.pooled()).items():
         for level, units in levels.items():
             cells = []
             for value in read.values():
@@ -55,7 +55,11 @@ def comparison(material: Material) -> Iterator[Table | Chart]:
             if name in {"evaluations", "seconds"}:
                 continue
             pairs = {
-                level: {unit.pair: one for unit in units if (one := value(unit)) is not None}
+                level: {
+                    (material.panel(unit), unit.pair): one
+                    for unit in units
+                    if (one := value(unit)) is not None
+                }
                 for level, units in levels.items()
             }
             tests += [
@@ -67,8 +71,8 @@ def comparison(material: Material) -> Iterator[Table | Chart]:
     yield Table("levels", "Means over runs, with 95 % intervals", head, rows)
     head = ["panel", "of", "levels", "pairs", "median difference", "wins", "p", "p (Holm)"]
     note = (
-        "Paired by prompt and seed; Wilcoxon's signed-rank test, two-sided, corrected within "
-        "each panel and quantity. Wins is the share of pairs in which the first is greater; with "
-        "n pairs p cannot fall below 2^(1-n)."
+        "Paired by prompt and seed, and where panels are pooled by panel too; Wilcoxon's "
+        "signed-rank test, two-sided, corrected within each panel and quantity. Wins is the share "
+        "of pairs in which the first is greater; with n pairs p cannot fall below 2^(1-n)."
     )
     yield Table("tests", "Levels against each other", head, tests, note)

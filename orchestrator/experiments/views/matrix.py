@@ -28,7 +28,7 @@ def matrix(material: Material) -> Iterator[Table | Chart]:
     """The first two axes that are neither compared nor prompt and seed; a map for each level."""
     apart = UNIT_AXES | {material.document.compare}
     axes = [axis for axis in material.document.grid if axis not in apart | {"seeds"}]
-    if len(axes) < 2 or not material.units:
+    if len(axes) < 2:
         return
     down, across = axes[:2]
     name = "cosine of what is offered" + ", by the judge" * bool(material.document.judge)
@@ -38,6 +38,8 @@ def matrix(material: Material) -> Iterator[Table | Chart]:
         if score is not None:
             place = unit.factors[down], unit.factors[across]
             found.setdefault(material.level(unit), {}).setdefault(place, []).append(score)
+    if not found:
+        return
     means = {
         level: {place: mean_interval(scores) for place, scores in cells.items()}
         for level, cells in found.items()

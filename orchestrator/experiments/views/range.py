@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from orchestrator.experiments.material import Chart, Table
+from orchestrator.experiments.material import UNIT_AXES, Chart, Table
 from orchestrator.experiments.statistics import mean_interval
 from orchestrator.experiments.views.drawing import panels, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 def spread(material: Material) -> Iterator[Table | Chart]:
     """Distributions for each prompt, a table of z-scores, and the last population sorted."""
-    groups: dict[str, list[Unit]] = {}
-    for unit in material.units:
-        groups.setdefault(f"{unit.pair[0]}, {unit.settings['generator']}", []).append(unit)
+    groups = _groups(material.units)
     rows = []
     for name, units in groups.items():
         chance = material.chances.get(units[0].target)
@@ -38,7 +36,7 @@ def spread(material: Material) -> Iterator[Table | Chart]:
             clusters = [unit.pair for unit in units for _ in _mismatched(material, unit)]
             row[6] = mean_interval(others, clusters).text(3)
         rows.append(row)
-    head = ["prompt and generator", "runs", "random, mean ± σ", "best of random", "best of search",
+    head = ["runs of", "runs", "random, mean ± σ", "best of random", "best of search",
             "the same, z-score", "best for another prompt"]  # fmt: skip
     note = "Cosines compare within a row only: what counts as high differs from prompt to prompt."
     yield Table("range", "The range of similarity", head, rows, note)
@@ -52,6 +50,21 @@ def spread(material: Material) -> Iterator[Table | Chart]:
     yield Chart(
         "range", "Random, found, and found for another", panels(len(groups), 2, draw, (3.2, 1.9))
     )
+
+
+def _groups(units: Sequence[Unit]) -> dict[str, list[Unit]]:
+    """Runs that differ in their seed alone, by prompt, generator and whatever else is varied."""
+    asked: dict[str, list[Unit]] = {}
+    for unit in units:
+        asked.setdefault(f"{unit.pair[0]}, {unit.settings['generator']}", []).append(unit)
+    found: dict[str, list[Unit]] = {}
+    for name, alike in asked.items():
+        axes = [axis for axis in alike[0].factors if axis not in UNIT_AXES]
+        varied = [axis for axis in axes if len({one.factors[axis] for one in alike}) > 1]
+        for one in alike:
+            label = ", ".join([name, *(one.factors[axis] for axis in varied)])
+            found.setdefault(label, []).append(one)
+    return found
 
 
 def _histogram(axis: Any, material: Material, units: list[Unit], title: str) -> None:
@@ -73,9 +86,10 @@ def _histogram(axis: Any, material: Material, units: list[Unit], title: str) -> 
 
 
 def _mismatched(material: Material, unit: Unit) -> list[float]:
-    """How similar this prompt is to the best pictures of the other prompts of one ensemble."""
-    own, clip = unit.pair, str(unit.settings["clip"])
-    others = [one for one in material.units if one.pair[0] != own[0] and one.pair[1] == own[1]]
-    alike = [one for one in others if one.settings["generator"] == unit.settings["generator"]]
+    """How similar this prompt is to the best pictures of runs that differ in their prompt alone."""
+    own, clip = unit.pair[0], str(unit.settings["clip"])
+    asked = dict.fromkeys(("prompt", "likes"))
+    apart = [one for one in material.units if one.pair[0] != own]
+    alike = [one for one in apart if {**one.settings, **asked} == {**unit.settings, **asked}]
     looks = [row for one in alike for row in material.results.rows("looks", one.cell)]
-    return [similarity for name, target, similarity in looks if (name, target) == (clip, own[0])]
+    return [similarity for name, target, similarity in looks if (name, target) == (clip, own)]

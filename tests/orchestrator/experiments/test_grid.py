@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.experiments.grid import bundled, find, read_experiment
+from orchestrator.run import plan_of
 from protocol.errors import BadRequestError, ConfigError
 
 PLAIN = """
@@ -107,6 +108,27 @@ def test_each_target_gets_random_genomes_to_compare_with(tmp_path: Path) -> None
     assert {cell.target for cell in cells} == targets
 
 
+def test_random_genomes_of_a_search_with_several_objectives_can_be_run(tmp_path: Path) -> None:
+    text = PLAIN.replace("random = 0", "random = 16")
+    text = text.replace("population = 8", 'population = 8\ndiversity = true\nscorer = "ipc:///x"')
+    cells = read_experiment(write(tmp_path, text.replace('"ga", "de"', '"nsga2"'))).cells
+    references = [cell for cell in cells if cell.reference]
+    assert len(references) == 2
+    for cell in references:
+        plan_of(cell.settings)
+        assert cell.settings.scorer == "none"
+
+
+@pytest.mark.parametrize(
+    "levels", ['algorithm = ["ga", "de"]\npopulation = [8, 16]',
+               'algorithm = ["ga", {name = "small", population = 4}]']
+)  # fmt: skip
+def test_what_is_varied_cannot_be_changed_for_every_run(tmp_path: Path, levels: str) -> None:
+    path = write(tmp_path, PLAIN.replace('algorithm = ["ga", "de"]', levels))
+    with pytest.raises(ConfigError, match=r"population cannot be changed: the level '(8|small)'"):
+        read_experiment(path, changes={"population": 32})
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -128,6 +150,13 @@ def test_each_target_gets_random_genomes_to_compare_with(tmp_path: Path) -> None
         ),
         ("[grid]", "[grid", "is no TOML"),
         ("random = 0", 'random = "many"', "is no experiment"),
+        ("population = 8", 'parameters = ["f=0.5"]', "parameters is a table"),
+        ("population = 8", "caption = 3", "caption the path of a picture"),
+        (
+            "[scale.tiny]\nsettings.generations = 2\ngrid.",
+            "[scale]\ntiny = 3 #",
+            "is a table",
+        ),
         ("random = 0", 'classifier = {gan = "c"}', "the grid has no 'gan'; did you mean 'ga'"),
     ],
 )

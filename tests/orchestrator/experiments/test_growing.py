@@ -8,17 +8,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from orchestrator.experiments.grid import Experiment, read_experiment
+from orchestrator.experiments.grid import Experiment, read_experiment, reference_of
 from orchestrator.experiments.growing import CELLS, Tally, finished, grow
 from orchestrator.experiments.judging import judge
 from orchestrator.experiments.material import Material
 from orchestrator.experiments.plotting import plot
 from orchestrator.experiments.results import ASKED, BEST, NAME, Results
+from orchestrator.experiments.views import VIEWS
 from orchestrator.interrupts import Interrupts
+from orchestrator.settings import read_settings
 from orchestrator.terminal.board import make_board
 from protocol.errors import BadRequestError, StorageError
 from tests.orchestrator.ensemble import Fleet, Models, digest, serving
@@ -135,9 +139,34 @@ def test_a_cell_that_fails_is_reported_stops_nobody_and_is_tried_again(
     assert len(tally.failed) == 6, "four cells of the grid, and two references"
     assert all("nowhere" in why for why in tally.failed.values())
     assert "6 failed" in plot(folder).read_text()
+    alone = grown(read_experiment(write(tmp_path, fleet, broken)), folder)
+    assert alone.failed == tally.failed, "the same where nothing that is left can begin"
     again = grown(read_experiment(write(tmp_path, fleet)), folder)
     assert again.sentence() == "10 of 10 cells done"
     assert "failed" not in plot(folder).read_text()
+
+
+def test_a_run_that_cannot_be_read_is_a_cell_that_failed(fleet: Fleet, tmp_path: Path) -> None:
+    folder, experiment = tmp_path / "experiment", read_experiment(write(tmp_path, fleet))
+    grown(experiment, folder)
+    (folder / NAME).unlink()
+    whole, cut, *_ = (cell.name for cell in experiment.cells if not cell.reference)
+    (population,) = (folder / CELLS / cut).glob("0*/populations/000004.npz")
+    population.write_bytes(population.read_bytes()[:99])
+    tally = grown(experiment, folder)
+    assert tally.sentence() == "9 of 10 cells done, 1 failed"
+    assert "is damaged" in tally.failed[cut]
+    assert whole in digests(folder)
+
+
+def test_every_view_can_be_drawn_before_anything_is_judged(fleet: Fleet, tmp_path: Path) -> None:
+    path = write(tmp_path, fleet, '"ga"', judges=f'judge = "{fleet["judge"]}"\nleakage = "car"')
+    text = path.read_text().replace('"confusion"]', '"confusion", "matrix", "leaks", "captions"]')
+    path.write_text(text.replace("seeds = 2", 'profile = ["fixed"]\nsave_every = [10]\nseeds = 1'))
+    experiment = read_experiment(path)
+    assert set(experiment.document.show) == set(VIEWS)
+    grown(experiment, tmp_path / "experiment")
+    assert "6 of 6 cells done" in plot(tmp_path / "experiment").read_text()
 
 
 def test_everything_shown_is_made_from_the_results_alone(fleet: Fleet, tmp_path: Path) -> None:
@@ -180,7 +209,7 @@ def test_what_was_grown_is_judged_once_by_those_that_no_search_saw(
             assert places == {ASKED, BEST, *range(6)}, "the best, and the whole last population"
             (asked,) = (row[2] for row in readings if row[:2] == (ASKED, "colour"))
             assert asked in unit.pair[0]
-        before = results.whole("looks")
+        before, read = results.whole("looks"), results.whole("readings")
     page = plot(folder).read_text()
     assert "by the judge, z-score" in page
     assert "seen by the classifier, share" in page
@@ -188,6 +217,16 @@ def test_what_was_grown_is_judged_once_by_those_that_no_search_saw(
     judge(folder)
     with Results(folder / NAME) as results:
         assert results.whole("looks") == before
+    more = judges.replace('"a green car"', '"a green car", "a dog"').replace("classifier", "#")
+    grown(read_experiment(write(tmp_path, fleet, judges=more)), folder)
+    judge(folder)
+    with Results(folder / NAME) as results:
+        assert set(results.whole("looks")["target"]) == {*before["target"], "a dog"}
+        assert results.whole("readings")["cell"] == [], "nobody asks for them any more"
+    grown(read_experiment(write(tmp_path, fleet, judges=judges)), folder)
+    judge(folder)
+    with Results(folder / NAME) as results:
+        assert results.whole("readings") == read
 
 
 def test_the_clip_of_a_search_looks_as_it_did_and_judges_in_their_own_way(
@@ -196,6 +235,10 @@ def test_the_clip_of_a_search_looks_as_it_did_and_judges_in_their_own_way(
     judges = f'judge = "{fleet["judge"]}"\n'
     judges += f'classifier = {{"a red car" = "{fleet["classifier"]}"}}'
     path = write(tmp_path, fleet, judges=judges)
+    path.write_text(
+        path.read_text().replace("[settings]", '[settings]\ntemplate = "a photo of {}"')
+    )
+    path.write_text(path.read_text().replace('"a blue car"', '"a blue car:2 | night:-0.5"'))
     levels = path.read_text().replace('compare = "algorithm"', 'compare = "profile"')
     path.write_text(levels.replace(f"algorithm = [{GA_AND_DE}]", 'profile = ["legacy", "fixed"]'))
     folder = tmp_path / "experiment"
@@ -217,6 +260,14 @@ def test_the_clip_of_a_search_looks_as_it_did_and_judges_in_their_own_way(
             assert (read != {}) == (unit.pair[0] == "a red car"), "the level's own classifier"
             right = read[BEST, "colour"] == read[ASKED, "colour"] == "red" if read else None
             assert Material.read(results).seen(unit) == right
+        material = Material.read(results)
+        random = {one.target: one for one in results.units() if one.reference}
+        for unit in units:
+            own = replace(read_settings(unit.settings), clip=fleet["judge"], profile="fixed")
+            scores = [row[1] for row in results.rows("population", random[reference_of(own)].cell)]
+            look = {row[:2]: row[2] for row in results.rows("looks", unit.cell)}
+            above = look[fleet["judge"], unit.pair[0]] - np.mean(scores)
+            assert material.judged(unit) == pytest.approx(above / np.std(scores))
     assert "by the judge, z-score" in plot(folder).read_text()
 
 
