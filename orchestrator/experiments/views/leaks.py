@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 
 
 def leaks(material: Material) -> Iterator[Table | Chart]:
+    """Colour outside the thing: by exact masks where they are known, and as CLIP sees it."""
+    yield from _outside(material)
+    yield from _near(material)
+
+
+def _outside(material: Material) -> Iterator[Table | Chart]:
     """Share of a colour outside the mask: grown for it, drawn of the same scene, grown without."""
-    plain = [unit for unit in material.units if _colour(unit) is None]
+    plain = [unit for unit in material.units if _colour(unit.pair[0]) is None]
     groups: dict[tuple[str, str], list[Unit]] = {}
     for unit in material.units:
-        if (colour := _colour(unit)) and f"leaked {colour}" in unit.values:
+        if (colour := _colour(unit.pair[0])) and f"leaked {colour}" in unit.values:
             groups.setdefault((material.level(unit), colour), []).append(unit)
     rows, means = [], {}
     for (level, colour), units in groups.items():
@@ -67,8 +73,35 @@ def leaks(material: Material) -> Iterator[Table | Chart]:
     yield Chart("leakage", "Colour outside the thing", panels(1, 1, draw, (6.0, 2.8)))
 
 
-def _colour(unit: Unit) -> str | None:
+def _near(material: Material) -> Iterator[Table]:
+    """How near to other things of a colour: grown for it, and for the prompt without its word."""
+    values: dict[tuple[str, str, str], dict[tuple[str, str], float]] = {}
+    for unit in material.units:
+        colour = _colour(unit.pair[0])
+        bare = re.sub(rf"\b{colour}\s+", "", unit.pair[0], flags=re.IGNORECASE)
+        for clip, text, similarity in material.results.rows("looks", unit.cell):
+            asked = _colour(text)
+            if text in material.document.also and asked and clip == unit.settings["clip"]:
+                word = "with" if colour == asked else "without" if colour is None else ""
+                key = material.level(unit), text, word
+                values.setdefault(key, {})[bare, unit.pair[1]] = similarity
+    rows = []
+    for level, text in dict.fromkeys(key[:2] for key in values):
+        both = {word: values.get((level, text, word), {}) for word in ("with", "without")}
+        (test,) = compare(both)
+        if test.units:
+            shown = [mean_interval(list(one.values())).text(3) for one in both.values()]
+            rows.append([level, text, str(test.units), *shown, f"{test.difference:+.3f}",
+                         f"{test.p:.2g}"])  # fmt: skip
+    if rows:
+        head = ["level", "how near to", "pairs", "grown with its colour", "grown without the word",
+                "median more", "p"]  # fmt: skip
+        note = "Cosines by the CLIP of the search, paired by seed; no masks are needed."
+        yield Table("near", "Nearness to other things of the colour", head, rows, note)
+
+
+def _colour(prompt: str) -> str | None:
     """The one colour that a prompt names."""
-    words = set(re.findall(r"\w+", unit.pair[0].casefold()))
+    words = set(re.findall(r"\w+", prompt.casefold()))
     found = [colour for colour in HUES if colour in words]
     return found[0] if len(found) == 1 else None

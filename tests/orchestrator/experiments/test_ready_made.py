@@ -31,7 +31,7 @@ SHARED = {
 SHOWN = {
     "algorithms": {"anytime.webp", "reaching.csv", "tests.csv"},
     "captions": {"captions.webp", "captions.csv", "retrieval.csv"},
-    "colour-leakage": {"leakage.webp", "leakage.csv"},
+    "colour-leakage": {"leakage.webp", "leakage.csv", "near.csv"},
     "fooling-a-classifier": {"accuracy-fixed.csv", "confusion-fixed.webp"},
     "ga-against-de": {"convergence.webp", "sheets.webp", "tests.csv"},
     "range-of-similarity": {"range.webp", "range.csv"},
