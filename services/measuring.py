@@ -33,8 +33,8 @@ class Figure:
     Attributes:
         name: of the figure.
         value: of it.
-        spread: standard deviation over the splits, subsets or pairs that it is the mean of; None
-            where it is no mean.
+        spread: standard deviation over the subsets or pairs that it is the mean of; None where it
+            is no mean.
     """
 
     name: str
@@ -74,20 +74,23 @@ def measure(path: Path, wanted: Sequence[str]) -> Iterator[Figure]:
 
 
 def inception_score(logits: Tensor) -> Figure:
-    """Exp of the mean of KL(p(class | picture) || p(class)), the mean over ten splits.
+    """Exp of the mean of KL(p(class | picture) || p(class)), over the whole set at once.
 
     From 1 (all alike, or nothing recognised) to the number of classes (each picture surely of one
-    class, all classes equally often). Salimans et al. 2016, arXiv 1606.03498.
+    class, all classes equally often). Salimans et al. 2016, arXiv 1606.03498, who split 50,000 in
+    ten; smaller sets that are split come out too low: by 40 % at ten pictures a class.
 
     Args:
         logits: (n, classes) float32.
     """
     from torchmetrics.image.inception import InceptionScore
 
-    score = InceptionScore(feature=_Given(logits.shape[1]))
+    score = InceptionScore(feature=_Given(logits.shape[1]), splits=1)
     score.update(logits)
-    mean, spread = score.compute()
-    return Figure("inception", float(mean), float(spread))
+    with warnings.catch_warnings():  # one split has no deviation
+        warnings.filterwarnings("ignore", "std.*: degrees of freedom")
+        value, _ = score.compute()
+    return Figure("inception", float(value))
 
 
 def frechet_distance(features: Tensor, against: Tensor) -> Figure:

@@ -11,7 +11,10 @@ from orchestrator.commands.options import JsonOption, say_json
 
 def evaluate(  # noqa: PLR0913, PLR0917 # one parameter an option
     path: Annotated[
-        Path, typer.Argument(metavar="FOLDER|RUN", help="A folder of pictures, or a run.")
+        str,
+        typer.Argument(
+            metavar="FOLDER|RUN|GENERATOR", help="Pictures, a run, or with --random a generator."
+        ),
     ],
     prompt: Annotated[str, typer.Option(help="What they should show; a run knows.")] = "",
     classifier: Annotated[
@@ -30,7 +33,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 # one parameter an option
         Path | None, typer.Option(help="File of other prompts, one a line.")
     ] = None,
     random: Annotated[
-        int, typer.Option(min=0, help="Also draw so many random genomes of a run.")
+        int,
+        typer.Option(min=0, max=100_000, help="Draw so many random genomes, of a run beside it."),
     ] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda:N.")] = "cpu",
     json: JsonOption = False,
@@ -40,6 +44,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 # one parameter an option
     orchestrator evaluate runs/latest
 
     orchestrator evaluate photos --prompt "a yellow car" --against drawings
+
+    orchestrator evaluate mini-car --random 3000 --against drawings
     """
     from orchestrator.measuring.evaluation import Question
     from orchestrator.measuring.evaluation import evaluate as measure

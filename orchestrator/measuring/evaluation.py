@@ -1,7 +1,7 @@
 """`orchestrator evaluate`: what judges say of any pictures, as one table.
 
 Figures are of pictures, whoever made them. Those of a run come from one search and are alike, so
-they are one sample and get no intervals; those of a folder are taken to be independent.
+they are one sample and get no intervals; those of a folder, or random ones, are independent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,13 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+from msgspec import UNSET
 
 from orchestrator.evaluation.evaluator import Float32, Images
+from orchestrator.evaluation.target import embed_target
 from orchestrator.fleet.offers import catalogue
 from orchestrator.fleet.replicas import Replicas
-from orchestrator.measuring.asking import Reading, classify, embed_pictures, embed_texts
+from orchestrator.measuring.asking import Reading, classify, draw, embed_pictures, embed_texts
 from orchestrator.measuring.claims import asked_for
 from orchestrator.measuring.figures import (
     Figure,
@@ -26,11 +28,13 @@ from orchestrator.measuring.figures import (
 from orchestrator.measuring.judges import judges
 from orchestrator.measuring.sets import Described, set_figures
 from orchestrator.measuring.subjects import Subject, read_subject
+from orchestrator.profiles import find_profile
 from orchestrator.runs.storage import storing
 from orchestrator.search import sample
-from orchestrator.targets import Part, read_prompts
+from orchestrator.settings import RunSettings
+from orchestrator.targets import read_prompts
 from protocol.errors import BadRequestError
-from protocol.messages import Role
+from protocol.messages import GeneratorInfo, Preprocessing, Role
 
 DISTRACTORS = 99
 DEFAULT_CLASSIFIER = "mini-object-classifier"
@@ -45,7 +49,7 @@ class Question:
     """What to measure, and by whom.
 
     Attributes:
-        path: a folder of pictures, or a run.
+        path: a folder of pictures, a run, or a generator's name or endpoint.
         prompt: what they should show; a run's own where this is empty.
         clip: the CLIP that the search used, or might have; a run's own where this is empty.
         judge: another CLIP that no search saw, "none" to leave it out. Where this is empty, that of
@@ -54,11 +58,12 @@ class Question:
             one of the drawn world and the generator's own.
         against: pictures to compare the whole set with.
         distractors: a file of prompts, one a line; the built-in ones without.
-        random: so many random genomes of a run are drawn to reckon its scores in their deviations.
+        random: so many random genomes are drawn: those that a generator is measured by, or by whose
+            deviations the scores of a run are reckoned.
         device: where services that have to be started compute.
     """
 
-    path: Path
+    path: Path | str
     prompt: str = ""
     clip: str = ""
     judge: str = ""
@@ -113,25 +118,26 @@ def evaluate(question: Question) -> Evaluation:
     Raises:
         GlasshouseError: no pictures, or a judge that cannot be had or cannot answer.
     """
-    subject = read_subject(question.path)
+    subject = read_subject(question.path, question.random)
     against = read_subject(question.against) if question.against else None
     if against is not None and against.grown is not None:
         raise BadRequestError(f"--against wants a folder of pictures, but {against.path} is a run")
-    prompt = question.prompt or subject.prompt
-    parts, distractors = read_prompts(prompt), _distractors(question.distractors)
+    own = subject.grown.settings if subject.grown and not question.prompt else None
+    asked = own or RunSettings(question.prompt)
+    distractors = _distractors(question.distractors)
     question = _settled(question, subject)
     with judges(_wanted(question, subject), device=question.device) as found:
         pictures, drawn = _pictures(question, subject, found)
-        table = _Table(found, pictures, parts, interval=subject.grown is None)
-        for name in ("clip", "judge"):
-            if name in found:
-                table.compare(found[name], drawn, distractors)
+        table = _Table(found, pictures, asked, interval=subject.grown is None)
+        table.compare(found["clip"], drawn, distractors, _look(question, subject))
+        if "judge" in found:
+            table.compare(found["judge"], drawn, distractors)
         table.classify([found[model] for model in question.classifiers])
         table.differ(found.get("judge", found["clip"]))
         table.compare_sets(found[question.classifiers[0]], against)
     return Evaluation(
         str(question.path),
-        prompt,
+        asked.target,
         len(pictures),
         subject.grown is not None,
         table.figures,
@@ -146,7 +152,7 @@ class _Table:
         self,
         found: Mapping[str, Replicas],
         pictures: Sequence[Images],
-        parts: tuple[Part, ...],
+        asked: RunSettings,
         *,
         interval: bool,
     ) -> None:
@@ -156,34 +162,41 @@ class _Table:
         self._readings: dict[str, Reading] = {}
         self._found = found
         self._pictures = pictures
-        self._parts = parts
+        self._asked = asked
+        self._parts = read_prompts(asked.prompt)
         self._interval = interval
 
-    def compare(self, clip: Replicas, random: Sequence[Images], distractors: Sequence[str]) -> None:
-        """With the prompt, by one CLIP."""
-        by = clip.info.model
-        seen = self._embedded[by] = embed_pictures(clip, self._pictures)
-        if not self._parts:
+    def compare(
+        self,
+        clip: Replicas,
+        random: Sequence[Images],
+        distractors: Sequence[str],
+        look: Preprocessing = UNSET,
+    ) -> None:
+        """With what is asked for, by one CLIP."""
+        by, asked = clip.info.model, self._asked
+        seen = self._embedded[by] = embed_pictures(clip, self._pictures, look)
+        if not asked.target:
             self._add(Figure("similarity", by=by, refused="no prompt is known; say it: --prompt"))
             return
-        target = _target(clip, self._parts)
+        target = embed_target(clip, asked)[0].astype(np.float64)
         scores = seen.astype(np.float64) @ target
         self._add(
             mean("similarity, mean", scores, by=by, interval=self._interval),
             Figure("similarity, best", float(scores.max()), count=len(scores), by=by),
         )
         if random:
-            drawn = embed_pictures(clip, random).astype(np.float64) @ target
+            drawn = embed_pictures(clip, random, look).astype(np.float64) @ target
             above = (float(scores.max()) - drawn.mean()) / drawn.std(ddof=1)
             name = "best above random, deviations"
             self._add(Figure(name, float(above), count=len(drawn), by=by))
-        if len(self._parts) > 1:
-            refused = "a target of several prompts has no rank among single ones"
+        if len(self._parts) != 1 or asked.likes:
+            refused = "a target of several prompts or pictures has no rank among single prompts"
             self._add(Figure("R-precision", by=by, refused=refused))
             return
         others = [text for text in distractors if text != self._parts[0].text][:DISTRACTORS]
-        own = embed_texts(clip, [self._parts[0].text])[0]
-        ranks = retrieval_ranks(seen, own, embed_texts(clip, others))
+        rivals = embed_texts(clip, [asked.template.replace("{}", text) for text in others])
+        ranks = retrieval_ranks(seen, target.astype(np.float32), rivals)
         name = f"R-precision, 1 of {1 + len(others)}"
         self._add(
             share(name, ranks == 1, by=by, interval=self._interval),
@@ -245,13 +258,14 @@ class _Table:
 def _settled(question: Question, subject: Subject) -> Question:
     """With the defaults that fit the pictures."""
     grown = subject.grown
-    if question.random and grown is None:
+    if question.random and grown is None and not subject.generator:
         raise BadRequestError("--random draws genomes of a run, but this is a folder of pictures")
     clip = question.clip or (grown.settings.clip if grown else DEFAULT_CLIP)
     classifiers = question.classifiers
     if not classifiers:
-        own = f"{grown.settings.generator}-classifier" if grown else ""
-        known = {row.name for row in catalogue() if row.here} if own else set()
+        generator = grown.settings.generator if grown else subject.generator
+        own = f"{generator}-classifier"
+        known = {row.name for row in catalogue() if row.here} if generator else set()
         classifiers = (DEFAULT_CLASSIFIER, *([own] if own in known else ()))
     judge = question.judge or (DEFAULT_JUDGE if clip == DEFAULT_CLIP else NONE)
     return replace(question, clip=clip, judge=judge, classifiers=tuple(dict.fromkeys(classifiers)))
@@ -263,9 +277,17 @@ def _wanted(question: Question, subject: Subject) -> dict[str, tuple[Role, str]]
         wanted["judge"] = ("clip", question.judge)
     for model in question.classifiers:
         wanted[model] = ("classifier", model)
-    if subject.grown is not None:
-        wanted["generator"] = ("generator", subject.grown.settings.generator)
+    if generator := subject.grown.settings.generator if subject.grown else subject.generator:
+        wanted["generator"] = ("generator", generator)
     return wanted
+
+
+def _look(question: Question, subject: Subject) -> Preprocessing:
+    """How the search's own CLIP looked at its pictures; any other looks in its own way."""
+    settings = subject.grown.settings if subject.grown else None
+    if settings is None or question.clip != settings.clip:
+        return UNSET
+    return find_profile(settings.profile).preprocessing
 
 
 def _pictures(
@@ -273,6 +295,8 @@ def _pictures(
 ) -> tuple[Sequence[Images], Sequence[Images]]:
     """The pictures to measure, and random ones beside them."""
     grown = subject.grown
+    if subject.generator:
+        return _random(found["generator"], question.random), ()
     if grown is None:
         return subject.pictures, ()
     rng = np.random.default_rng(grown.settings.seed)
@@ -281,13 +305,14 @@ def _pictures(
     return grown.draw(generator, grown.genomes), grown.draw(generator, random)
 
 
-def _target(clip: Replicas, parts: Sequence[Part]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """(d,) float64: the product with an embedding is the weighted mean of cosines."""
-    weights = np.array([part.weight for part in parts], np.float64)
-    rows = embed_texts(clip, [part.text for part in parts]).astype(np.float64)
-    target: np.ndarray[tuple[int], np.dtype[np.float64]]
-    target = weights @ rows / np.abs(weights).sum()
-    return target
+def _random(generator: Replicas, count: int) -> Sequence[Images]:
+    """Pictures of random genomes in a generator's usual space, as it was trained."""
+    about = generator.info.about
+    if not isinstance(about, GeneratorInfo) or about.writes:
+        raise BadRequestError(f"{generator.info.model} draws no pictures, so none can be judged")
+    space = about.spaces[0]
+    genomes = sample(space, count, np.random.default_rng(0))
+    return draw(generator, genomes, space.name, psi=1.0)
 
 
 def _shown(by: str, reading: Reading, head: str, asked: int | None) -> Shown:

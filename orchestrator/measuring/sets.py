@@ -37,7 +37,7 @@ LEAST_SIDE: Final = 64
 ALEXNET: Final = "alexnet-owt-7be5be79.pth"
 TIMEOUT_S: Final = 900.0
 MOST_PICTURES: Final = 200
-"""Whose pairs are compared by LPIPS."""
+"""Random ones, whose pairs are compared by LPIPS."""
 NAMES: Final = {
     "inception": "Inception Score",
     "frechet": "Fréchet distance (FID)",
@@ -137,7 +137,9 @@ def _ask(described: Described, wanted: Sequence[str]) -> tuple[dict[str, Told], 
     if described.against is not None:
         arrays["against"] = described.against
     if "lpips" in wanted:
-        arrays["pictures"] = np.stack(described.pictures[:MOST_PICTURES])
+        few = min(MOST_PICTURES, len(described.pictures))
+        rows = np.random.default_rng(0).choice(len(described.pictures), few, replace=False)
+        arrays["pictures"] = np.stack([described.pictures[row] for row in rows])
     with TemporaryDirectory() as folder:
         file = Path(folder, "arrays.npz")
         np.savez(file, allow_pickle=False, **arrays)

@@ -1,4 +1,4 @@
-"""What is measured: the pictures of a folder, or the last population of a run."""
+"""What is measured: pictures of a folder, the last population of a run, or a generator."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,26 +53,29 @@ class Subject:
 
     Attributes:
         path: where they are.
-        prompt: what they should show, if that is known; weights as `orchestrator/targets.py` says.
         pictures: those of a folder, in the order of their names.
-        grown: of a run, what to draw; None for a folder.
+        grown: of a run, what to draw; None for others.
+        generator: whose random pictures are meant; empty for others.
     """
 
     path: Path
-    prompt: str = ""
     pictures: Sequence[Images] = ()
     grown: Grown | None = None
+    generator: str = ""
 
 
-def read_subject(path: Path) -> Subject:
-    """What lies at `path`.
+def read_subject(where: Path | str, random: int = 0) -> Subject:
+    """What lies there; where nothing does and random pictures are wanted, a generator of that name.
 
     Raises:
         BadRequestError: neither a run that grew pictures nor a folder of pictures.
         StorageError: a picture cannot be read.
     """
+    path = Path(where)
     if (path / "run.json").is_file():
         return _run(path)
+    if random and not path.exists():
+        return Subject(path, generator=str(where))
     return Subject(path, pictures=[read_picture(file)[0] for file in _files(path)])
 
 
@@ -84,7 +87,7 @@ def _files(path: Path) -> list[Path]:
     if not found:
         raise BadRequestError(
             f"{path} holds no pictures (PNG, JPEG, WebP, ...) and is no run; "
-            "name a folder of pictures, or a run such as runs/latest"
+            "name a folder of pictures, a run such as runs/latest, or a generator with --random N"
         )
     return found
 
@@ -92,4 +95,4 @@ def _files(path: Path) -> list[Path]:
 def _run(path: Path) -> Subject:
     found = last_population(path)
     grown = Grown(found.settings, found.conditions, found.genomes)
-    return Subject(path, found.settings.prompt, (), grown)
+    return Subject(path, grown=grown)

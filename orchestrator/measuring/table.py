@@ -11,7 +11,7 @@ ONE_SAMPLE = (
     "One population is one sample: for intervals, repeat the search with other seeds "
     "(orchestrator experiment)."
 )
-INDEPENDENT = "The intervals take the pictures of the folder to be independent of each other."
+INDEPENDENT = "The intervals take the pictures to be independent of each other."
 
 
 def table(found: Evaluation) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.fleet.launcher import LocalLauncher, ServiceSpec
 from orchestrator.measuring.evaluation import Evaluation, Question, evaluate
-from orchestrator.measuring.subjects import read_subject
+from orchestrator.measuring.subjects import Grown, read_subject
 from orchestrator.measuring.table import ONE_SAMPLE, table
+from orchestrator.runs.pictures import read_recipe
 from orchestrator.settings import RunSettings
 from protocol.errors import BadRequestError, StorageError, WeightsError
 from tests import tiny
@@ -62,7 +64,7 @@ def run(fleet: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path
     return grow(RunSettings(PROMPT, **models, population=6, generations=3, seed=1, runs=runs))
 
 
-def asked(fleet: dict[str, str], path: Path, **more: object) -> Evaluation:
+def asked(fleet: dict[str, str], path: Path | str, **more: object) -> Evaluation:
     judges = {"clip": fleet["clip"], "classifiers": (fleet["classifier"],)}
     return evaluate(Question(path, **{**judges, **more}))  # type: ignore[arg-type] # its own fields
 
@@ -102,8 +104,32 @@ def test_a_run_is_drawn_again_and_is_one_sample(fleet: dict[str, str], run: Path
     with np.load(population) as arrays:
         best = 1 - arrays["objectives"][:, 0].min()
     assert values(found)["similarity, best"] == pytest.approx(best, abs=1e-6)
+    assert found.prompt == PROMPT
     assert "best above random, deviations" in values(found)
     assert ONE_SAMPLE in table(found)
+
+
+def test_a_runs_own_clip_compares_as_the_search_did(
+    fleet: dict[str, str], photos: Path, tmp_path: Path
+) -> None:
+    models = {role: fleet[role] for role in ("generator", "clip", "discriminator")}
+    settings = RunSettings("a yellow car | night:-0.5", **models, population=6, generations=2)
+    settings = replace(settings, likes=(str(photos / "1.png"),), template="a photo of {}")
+    run = grow(replace(settings, profile="legacy", runs=tmp_path))
+    found = asked(fleet, run, judge="none")
+    best = read_recipe(run / "best.png")["similarity"]
+    assert values(found)["similarity, best"] == pytest.approx(best, abs=1e-6)
+    assert "like 1.png" in found.prompt
+    told = asked(fleet, run, judge="none", prompt="a yellow car")
+    assert values(told)["similarity, best"] != pytest.approx(best, abs=1e-3)
+
+
+def test_a_generator_is_measured_by_random_pictures(fleet: dict[str, str], photos: Path) -> None:
+    found = asked(fleet, fleet["generator"], random=12, prompt=PROMPT, against=photos)
+    assert (found.pictures, found.of_a_run) == (12, False)
+    assert {one.name for one in found.figures} >= {"similarity, mean", "kernel distance (KID)"}
+    again = asked(fleet, fleet["generator"], random=12, prompt=PROMPT, against=photos)
+    assert again.figures == found.figures
 
 
 def test_a_prompt_of_several_parts_has_a_similarity_but_no_rank(
@@ -170,13 +196,11 @@ def test_a_run_is_drawn_by_its_own_generator_only(
     assert subject.grown is not None
     monkeypatch.setattr(
         "orchestrator.measuring.evaluation.read_subject",
-        lambda _: type(subject)(run, PROMPT, (), _with_generator(subject.grown, fleet["other"])),
+        lambda *_: replace(subject, grown=_with_generator(subject.grown, fleet["other"])),
     )
     with pytest.raises(WeightsError, match="another version of"):
         asked(fleet, run)
 
 
-def _with_generator(grown: object, model: str) -> object:
-    from dataclasses import replace
-
-    return replace(grown, settings=replace(grown.settings, generator=model))  # type: ignore[attr-defined, type-var] # a Grown
+def _with_generator(grown: Grown, model: str) -> Grown:
+    return replace(grown, settings=replace(grown.settings, generator=model))
