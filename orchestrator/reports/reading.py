@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from orchestrator.runs import RunFolder
+from orchestrator.runs.history import GROWING
 from orchestrator.runs.journal import NAME, Journal, Step
 from orchestrator.runs.listing import Summary, summary_of
 from orchestrator.runs.pictures import Pixels, read_grid, read_recipe
@@ -40,7 +41,7 @@ class Story:
         swaps: the same of swaps.
         seconds: that the search took, over all its sittings.
         last: the newest generation in the journal; None without a readable journal.
-        evaluations: rows in the journal.
+        evaluations: genomes that were scored; a choice scores none anew.
         grids: kept grids by generation, oldest first.
         population: the pictures of the newest grid, best first.
         pictures: PNGs and what they say of themselves, best first.
@@ -114,7 +115,7 @@ def _journal(folder: Path) -> tuple[Step | None, int]:
     last, rows = None, 0
     with contextlib.suppress(GlasshouseError), Journal.open(folder / NAME) as journal:
         for step in journal.steps():
-            rows += len(step.genomes)
+            rows += len(step.genomes) if step.kind in {*GROWING, "rescore"} else 0
             last = step if step.kind == "generation" else last
     return last, rows
 
