@@ -72,8 +72,14 @@ def test_only_abandoned_sockets_are_swept(runtime: Path) -> None:
         closed.bind(str(dead))
         closed.close()
         assert is_abandoned(dead)
+        assert not is_abandoned(runtime / "other.txt")
         assert sweep() == [dead]
         assert sorted(path.name for path in runtime.iterdir()) == ["clip-1.sock", "other.txt"]
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://*:80", "tcp://0.0.0.0:*", "tcp://host", "nonsense"])
+def test_what_is_no_endpoint_does_not_count_as_local(endpoint: str) -> None:
+    assert not is_local(endpoint)
 
 
 def test_tcp_has_no_file() -> None:
