@@ -251,7 +251,7 @@ class Session:
         what a person waits for.
 
         Raises:
-            ProtocolError: the request is over a limit of the protocol.
+            ProtocolError: the request is over a limit of the protocol; names the field.
         """
         request = Request(
             id=secrets.token_bytes(16),
@@ -260,7 +260,9 @@ class Session:
             slots=slots,
             interactive=interactive,
         )
-        pending = Pending(request, encode(request, frames), deadline=now + ttl_s)
+        message = encode(request, frames)
+        decode(message)  # what the service would refuse is said here, at once
+        pending = Pending(request, message, deadline=now + ttl_s)
         if self.error is not None:
             pending.error = self.error
             return pending
