@@ -60,7 +60,7 @@ def check_endpoint(endpoint: str) -> str:
     """
     path = socket_path(endpoint)
     if path is not None:
-        if not path.is_absolute():
+        if not path.is_absolute() or "\0" in endpoint:
             raise ConfigError(f"'{endpoint}' must name an absolute path: ipc:///folder/name.sock")
         if len(os.fsencode(path)) > MAX_SOCKET_PATH:
             raise ConfigError(

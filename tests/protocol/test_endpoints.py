@@ -56,7 +56,7 @@ def test_good_endpoints(good: str) -> None:
 @pytest.mark.parametrize(
     "bad",
     ["", "nonsense", "ipc://relative.sock", "ipc:///" + "x" * 120, "tcp://host", "tcp://*:80",
-     "tcp://host:99999", "udp://host:80", "tcp://:80"],
+     "tcp://host:99999", "udp://host:80", "tcp://:80", "ipc:///tmp/a\0b.sock"],
 )  # fmt: skip
 def test_bad_endpoints(bad: str) -> None:
     with pytest.raises(ConfigError):
