@@ -41,7 +41,8 @@ def load_role(model: Model, device_name: str) -> Role:
     """The model on its device, warm.
 
     Raises:
-        WeightsError: the file is missing, damaged or of another architecture.
+        WeightsError: the file is missing, damaged or of another architecture, or too large for
+            the device.
         BadRequestError: no such device, or no such option.
     """
     device = find_device(device_name)
@@ -55,9 +56,12 @@ def load_role(model: Model, device_name: str) -> Role:
         name = _module_name(checkpoint, model.role)
         module = importlib.import_module(f"services.{model.role}.{name}")
         role = _serve(model, checkpoint, module.load, device)
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{model.name} cannot be loaded: {error}") from error
-    role.warm_up()
+        role.warm_up()
+    except KeyError as error:
+        raise WeightsError(f"{model.name} cannot be loaded: it lacks {error}") from error
+    except (OSError, ValueError, RuntimeError) as error:  # a device's want of memory, too
+        said = " ".join(str(error).split())
+        raise WeightsError(f"{model.name} cannot be loaded: {said}") from error
     return role
 
 
