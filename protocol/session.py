@@ -71,11 +71,10 @@ from protocol.messages import (
     Write,
     rows_of,
 )
-from protocol.patience import PATIENCE, Patience
+from protocol.patience import HUNG_BATCHES, PATIENCE, Patience
 from protocol.slots import SlotReader
 from protocol.tensors import Array, Slot, TensorRef, read_tensor
 
-HUNG_BATCHES = 50  # a batch that takes so many times the usual counts as hung
 MEMORY = 0.7  # of the measured time of a row, at each new answer
 
 ANSWER: dict[type[Method], type[Result]] = {
@@ -224,11 +223,6 @@ class Session:
         if self._draining:
             return "draining"
         return self.pong.state if self.pong else "ready"
-
-    @property
-    def outstanding(self) -> int:
-        """Requests under way."""
-        return len(self._pending)
 
     @property
     def rows(self) -> int:

@@ -24,9 +24,8 @@ from services.generator.role import GeneratorRole, generator_info
 from services.generator.text_role import TextModel, TextRole, text_info
 from services.models.checkpoints import Checkpoint, load_checkpoint
 from services.options import digest_with, options_of, read_options
-from services.runtime.role import Role
+from services.runtime.role import QUEUE_BATCHES, Role
 
-QUEUE_BATCHES = 64
 CPU_BATCH_PIXELS = 4 * 256 * 256
 
 ROLES: dict[str, tuple[Callable[..., Role], Callable[..., RoleInfo]]] = {

@@ -371,7 +371,7 @@ class SessionMachine(RuleBasedStateMachine):
                 end = pending.result or pending.error
                 assert self.ended.setdefault(pending.request.id, end) is end
         under_way = [pending for pending in self.pendings if not pending.done]
-        assert self.session.outstanding == len(under_way)
+        assert len(self.session._pending) == len(under_way)
 
     @invariant()
     def credit_is_kept(self) -> None:
