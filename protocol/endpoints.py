@@ -60,7 +60,7 @@ def check_endpoint(endpoint: str) -> str:
     """
     path = socket_path(endpoint)
     if path is not None:
-        if not path.is_absolute():
+        if not path.is_absolute() or "\0" in endpoint:
             raise ConfigError(f"'{endpoint}' must name an absolute path: ipc:///folder/name.sock")
         if len(os.fsencode(path)) > MAX_SOCKET_PATH:
             raise ConfigError(
@@ -78,7 +78,9 @@ def check_endpoint(endpoint: str) -> str:
 def is_local(endpoint: str) -> bool:
     """Whether only this machine can reach a checked endpoint: ipc, or a loopback address."""
     match = _TCP.fullmatch(endpoint)
-    if match is None or match["host"] == "localhost":
+    if match is None:
+        return socket_path(endpoint) is not None
+    if match["host"] == "localhost":
         return True
     try:
         return ipaddress.ip_address(match["host"].strip("[]")).is_loopback
@@ -91,8 +93,18 @@ def socket_path(endpoint: str) -> Path | None:
     return Path(endpoint.removeprefix("ipc://")) if endpoint.startswith("ipc://") else None
 
 
+def is_socket(path: Path) -> bool:
+    """Whether that very file is a socket, and no link to one."""
+    try:
+        return stat.S_ISSOCK(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def is_abandoned(path: Path) -> bool:
-    """Whether a socket file is left over: nobody listens behind it."""
+    """Whether a file is a socket that is left over: nobody listens behind it."""
+    if not is_socket(path):  # the kernel refuses to connect to any other file, too
+        return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:

@@ -8,6 +8,8 @@ would otherwise come back together (Brooker, "Exponential Backoff and Jitter", 2
 import random
 from dataclasses import dataclass
 
+HUNG_BATCHES = 50  # a batch that takes so many times the usual counts as hung
+
 
 @dataclass(frozen=True)
 class Patience:

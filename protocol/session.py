@@ -71,11 +71,10 @@ from protocol.messages import (
     Write,
     rows_of,
 )
-from protocol.patience import PATIENCE, Patience
+from protocol.patience import HUNG_BATCHES, PATIENCE, Patience
 from protocol.slots import SlotReader
 from protocol.tensors import Array, Slot, TensorRef, read_tensor
 
-HUNG_BATCHES = 50  # a batch that takes so many times the usual counts as hung
 MEMORY = 0.7  # of the measured time of a row, at each new answer
 
 ANSWER: dict[type[Method], type[Result]] = {
@@ -226,11 +225,6 @@ class Session:
         return self.pong.state if self.pong else "ready"
 
     @property
-    def outstanding(self) -> int:
-        """Requests under way."""
-        return len(self._pending)
-
-    @property
     def rows(self) -> int:
         """Rows under way."""
         return sum(pending.rows for pending in self._pending.values())
@@ -251,7 +245,7 @@ class Session:
         what a person waits for.
 
         Raises:
-            ProtocolError: the request is over a limit of the protocol.
+            ProtocolError: the request is over a limit of the protocol; names the field.
         """
         request = Request(
             id=secrets.token_bytes(16),
@@ -260,7 +254,9 @@ class Session:
             slots=slots,
             interactive=interactive,
         )
-        pending = Pending(request, encode(request, frames), deadline=now + ttl_s)
+        message = encode(request, frames)
+        decode(message)  # what the service would refuse is said here, at once
+        pending = Pending(request, message, deadline=now + ttl_s)
         if self.error is not None:
             pending.error = self.error
             return pending

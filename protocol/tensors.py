@@ -19,6 +19,7 @@ Array = npt.NDArray[Any]
 DType = Literal["uint8", "int64", "float32"]
 ITEM_BYTES: dict[str, int] = {"uint8": 1, "int64": 8, "float32": 4}
 MAX_RANK = 8
+MAX_ITEMS = 1 << 48  # also of an empty tensor's other sides, which numpy multiplies all the same
 INLINE_BYTES = 1024  # below this a frame of its own costs more than the copy (one ZMTP part)
 
 
@@ -108,13 +109,15 @@ def check_tensors(refs: Sequence[TensorRef], frame_bytes: Sequence[int]) -> None
         frame_bytes: the size of each frame behind the header.
 
     Raises:
-        ProtocolError: a rank over 8, a negative size, a byte count that shape and dtype do not
-            give, or frames that are not referred to exactly once.
+        ProtocolError: a rank over 8, a negative or absurd size, a byte count that shape and dtype
+            do not give, or frames that are not referred to exactly once.
     """
     used: list[int] = []
     for ref in refs:
         if len(ref.shape) > MAX_RANK or any(side < 0 for side in ref.shape):
             raise ProtocolError(f"a tensor's shape must have at most {MAX_RANK} sides >= 0")
+        if math.prod(side or 1 for side in ref.shape) > MAX_ITEMS:
+            raise ProtocolError(f"a tensor's shape {list(ref.shape)} is larger than any can be")
         if isinstance(ref, Slot):
             continue  # the reader compares it with the pool
         if isinstance(ref, Frame):

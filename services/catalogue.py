@@ -93,8 +93,9 @@ class Model:
 
     @property
     def _is_folder(self) -> bool:
-        """Whether its place is a folder as the hub has classifiers."""
-        return self.role == "classifier" and (self.place / "config.json").is_file()
+        """Whether its place is a folder as the hub has classifiers, fetched to the end."""
+        needed = ("config.json", "model.safetensors") if self.source else ("config.json",)
+        return self.role == "classifier" and all((self.place / name).is_file() for name in needed)
 
     @property
     def path(self) -> Path:

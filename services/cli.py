@@ -122,8 +122,8 @@ def classifier(
 @app.command()
 def scorer(
     function: Annotated[str, typer.Argument(help="Your judge, as file.py:function.")],
-    height: Annotated[int, typer.Option("--height", min=1, help="Of its pictures.")],
-    width: Annotated[int, typer.Option("--width", min=1, help="Of its pictures.")],
+    height: Annotated[int, typer.Option("--height", min=1, max=4096, help="Of its pictures.")],
+    width: Annotated[int, typer.Option("--width", min=1, max=4096, help="Of its pictures.")],
     lower_is_better: Annotated[
         bool, typer.Option("--lower-is-better", help="Its number is to be made small.")
     ] = False,

@@ -24,9 +24,8 @@ from services.generator.role import GeneratorRole, generator_info
 from services.generator.text_role import TextModel, TextRole, text_info
 from services.models.checkpoints import Checkpoint, load_checkpoint
 from services.options import digest_with, options_of, read_options
-from services.runtime.role import Role
+from services.runtime.role import QUEUE_BATCHES, Role
 
-QUEUE_BATCHES = 64
 CPU_BATCH_PIXELS = 4 * 256 * 256
 
 ROLES: dict[str, tuple[Callable[..., Role], Callable[..., RoleInfo]]] = {
@@ -41,7 +40,8 @@ def load_role(model: Model, device_name: str) -> Role:
     """The model on its device, warm.
 
     Raises:
-        WeightsError: the file is missing, damaged or of another architecture.
+        WeightsError: the file is missing, damaged or of another architecture, or too large for
+            the device.
         BadRequestError: no such device, or no such option.
     """
     device = find_device(device_name)
@@ -55,9 +55,12 @@ def load_role(model: Model, device_name: str) -> Role:
         name = _module_name(checkpoint, model.role)
         module = importlib.import_module(f"services.{model.role}.{name}")
         role = _serve(model, checkpoint, module.load, device)
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{model.name} cannot be loaded: {error}") from error
-    role.warm_up()
+        role.warm_up()
+    except KeyError as error:
+        raise WeightsError(f"{model.name} cannot be loaded: it lacks {error}") from error
+    except (OSError, ValueError, RuntimeError) as error:  # a device's want of memory, too
+        said = " ".join(str(error).split())
+        raise WeightsError(f"{model.name} cannot be loaded: {said}") from error
     return role
 
 

@@ -8,10 +8,12 @@ Published values of the Inception Score, FID and KID are over Inception-v3's.
 """
 
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -179,9 +181,9 @@ FIGURES: Final[dict[str, tuple[Callable[..., Figure], tuple[str, ...]]]] = {
 def _read(path: Path) -> Mapping[str, Tensor]:
     wanted = {"features": 2, "against": 2, "logits": 2, "pictures": 4}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             found: dict[str, Any] = {name: torch.from_numpy(file[name]) for name in file.files}
-    except (OSError, ValueError, TypeError, EOFError) as error:
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise BadRequestError(f"{path} is no file of arrays (.npz): {error}") from error
     if any(name not in wanted or found[name].ndim != wanted[name] for name in found):
         shapes = {name: tuple(array.shape) for name, array in found.items()}

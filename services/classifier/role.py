@@ -25,7 +25,6 @@ from protocol.messages import (
 )
 from protocol.tensors import Array, TensorWriter
 from protocol.texts import pack_texts
-from services.models.checkpoints import Checkpoint
 from services.runtime.images import check_images
 from services.runtime.role import Options, ReadTensor, Role, Rows
 
@@ -50,13 +49,6 @@ class ClassifierModel(Protocol):
 
     def classify(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """What `prepare` made -> (n, classes of all heads) logits, (n, feature_size) features."""
-
-
-class ClassifierLoader(Protocol):
-    """The `load` of an architecture's module."""
-
-    def __call__(self, checkpoint: Checkpoint, device: torch.device) -> ClassifierModel:
-        """Build the model; raise ValueError if the checkpoint does not fit."""
 
 
 class ClassifierRole(Role):

@@ -26,7 +26,6 @@ from protocol.messages import (
     SimilarityGradient,
 )
 from protocol.tensors import Array, TensorWriter
-from services.models.checkpoints import Checkpoint
 from services.runtime.images import check_images
 from services.runtime.role import Options, ReadTensor, Role, Rows
 from services.runtime.views import crops, random_corners
@@ -64,13 +63,6 @@ class ClipModel(Protocol):
         Of float levels it must be differentiable. With `normalised`, mean and deviation of the
         pictures that it was trained on are applied.
         """
-
-
-class ClipLoader(Protocol):
-    """The `load` of an architecture's module."""
-
-    def __call__(self, checkpoint: Checkpoint, device: torch.device) -> ClipModel:
-        """Build the model; raise ValueError if the checkpoint does not fit."""
 
 
 @dataclass(frozen=True)

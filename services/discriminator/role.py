@@ -12,7 +12,6 @@ from torch import Tensor
 from protocol.errors import BadRequestError
 from protocol.messages import DiscriminatorInfo, Method, Result, Score, Scores, ServiceInfo
 from protocol.tensors import Array, TensorWriter
-from services.models.checkpoints import Checkpoint
 from services.runtime.images import check_images
 from services.runtime.role import Options, ReadTensor, Role, Rows
 
@@ -30,13 +29,6 @@ class DiscriminatorModel(Protocol):
 
     def score(self, pictures: Tensor) -> Tensor:
         """(n, 3, height, width) float32 in [-1, 1] -> (n,) logits, each picture judged alone."""
-
-
-class DiscriminatorLoader(Protocol):
-    """The `load` of an architecture's module."""
-
-    def __call__(self, checkpoint: Checkpoint, device: torch.device) -> DiscriminatorModel:
-        """Build the model; raise ValueError if the checkpoint does not fit."""
 
 
 class DiscriminatorRole(Role):

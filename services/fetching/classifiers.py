@@ -4,14 +4,13 @@ torchvision's weights are pickled state dicts: read once, with `weights_only`, a
 checkpoint. The hub's are safetensors already, and stay as they are.
 """
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from protocol.errors import BadRequestError, StorageError, WeightsError
 from services.catalogue import HUB, TORCHVISION, Model
 from services.classifier.hugging_face_classifier import CONFIG, PREPROCESSOR, WEIGHTS
-from services.fetching.hub import fetch
+from services.fetching.hub import fetch, fetch_optional
 from services.models.checkpoints import save_checkpoint
 from services.models.torchvision_ops import ensure_torchvision
 
@@ -27,9 +26,8 @@ def fetch_classifier(model: Model) -> Path:
     if model.source == TORCHVISION:
         return _of_torchvision(model)
     repository = model.source.removeprefix(HUB)
-    with suppress(WeightsError):  # timm's have none
-        fetch(repository, (PREPROCESSOR,), model.place)
-    fetch(repository, (CONFIG, WEIGHTS), model.place)
+    fetch_optional(repository, PREPROCESSOR, model.place)  # timm's have none
+    fetch(repository, (WEIGHTS, CONFIG), model.place)
     return model.place
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from protocol.errors import GlasshouseError, WeightsError
 from services.fetching.sandbox import shut_in
+from services.models.shards import size_bytes
 
 
 def main() -> None:
     """Convert, say warnings as lines, end with the error's exit code."""
     source, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    shut_in(folder, source.stat().st_size)
+    shut_in(folder, size_bytes(source))
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="warning: %(message)s")
     try:
         _convert(source, folder, *sys.argv[3:])

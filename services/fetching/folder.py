@@ -36,7 +36,7 @@ def added_models() -> "list[tuple[Path, Role]]":
     """Every checkpoint in the folder with its role, by name; other files are passed over."""
     found = []
     for path in sorted(models_folder().glob("*.safetensors")):
-        role = role_of(metadata_of(path).get("architecture", ""))
+        role = role_of(str(metadata_of(path).get("architecture", "")))
         if role is not None:
             found.append((path, role))
     return found

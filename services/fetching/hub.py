@@ -51,6 +51,17 @@ def fetch_first(repository: str, names: tuple[str, ...], folder: Path) -> Path:
     return fetch(repository, (last,), folder)
 
 
+def fetch_optional(repository: str, name: str, folder: Path) -> None:
+    """Fetch a file that OWNER/REPOSITORY need not have; raises as `fetch` does, but for that."""
+    with _said(repository, (name,), folder):
+        try:
+            _fetch_one(repository, name, folder)
+        except LocalEntryNotFoundError:  # nothing answered; it counts as an EntryNotFoundError
+            raise
+        except EntryNotFoundError:
+            pass
+
+
 def _fetch_one(repository: str, name: str, folder: Path) -> Path:
     found = get_hf_file_metadata(hf_hub_url(repository, name), timeout=METADATA_TIMEOUT_S)
     path = Path(hf_hub_download(repository, name, local_dir=folder, revision=found.commit_hash))

@@ -17,7 +17,7 @@ from services.catalogue import (
 )
 from services.fetching.download import sha256_of
 from services.fetching.folder import downloads_folder, metadata_of, models_folder, role_of
-from services.fetching.sandbox import Known, Say, convert
+from services.fetching.sandbox import Known, Say, check_name, convert
 
 DISCRIMINATOR: Final = "-discriminator"
 NVIDIA_NOTE: Final = "its weights may be used for research and evaluation only, not commercially"
@@ -62,8 +62,7 @@ def add(name: str, file: Path, known: Known, say: Say) -> list[Path]:
     row = next((model for model in all_models() if model.name == name), None)
     if row is not None and row.source == BUNDLED:
         raise BadRequestError(f"{name} comes with Glasshouse; choose another name for {file}")
-    if "/" in name or name.startswith(".") or name.endswith(".safetensors"):
-        raise BadRequestError(f"'{name}' cannot name a model; leave out slashes and endings")
+    check_name(name)
     role = role_of(str(metadata_of(file).get("architecture", "")))
     if role is not None and row is not None and row.role != role:
         raise WeightsError(f"{file} holds a {role}, but {name} is a {row.role}")

@@ -8,6 +8,7 @@ where the kernel has them). What it made is moved to its place only when all of 
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import resource
 import shutil
@@ -15,12 +16,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from protocol.errors import GlasshouseError, StorageError, WeightsError
+from protocol.errors import BadRequestError, GlasshouseError, StorageError, WeightsError
+from services.models.shards import size_bytes
 
 Say = Callable[[str], None]
 
@@ -36,10 +38,17 @@ OUT_OF_MEMORY: Final = ("MemoryError", "failed to map segment", "Cannot allocate
 """How Python, the loader of libraries and the C library say it."""
 
 CLONE_NEWUSER_NEWNET: Final = 0x1000_0000 | 0x4000_0000
+PR_SET_PDEATHSIG: Final = 1
 PR_SET_NO_NEW_PRIVS: Final = 38
 LANDLOCK_CREATE, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT = 444, 445, 446  # on every architecture
 LANDLOCK_EXECUTE: Final = 1 << 0
 LANDLOCK_WRITE: Final = 1 << 1 | sum(1 << bit for bit in range(4, 13))  # write, remove and make
+LANDLOCK_TRUNCATE: Final = 1 << 14
+LANDLOCK_VERSION: Final = 1  # the flag that asks for it
+VERSION_WITH_TRUNCATE: Final = 3
+
+STAGING: Final = ".converting-"
+LOCK: Final = "lock"
 
 
 @dataclass(frozen=True)
@@ -66,21 +75,59 @@ def convert(source: Path, folder: Path, name: str, known: Known, say: Say) -> li
         say: told what its reader warns of.
 
     Raises:
+        BadRequestError: nothing can be called so.
         WeightsError: it is no model that can be read, or needs more than there is.
         StorageError: the folder cannot be written.
     """
+    check_name(name)
     if not source.is_file():
         raise WeightsError(f"there is no file {source}; check the path")
-    if source.stat().st_size > LARGEST_SOURCE_BYTES:
+    if size_bytes(source) > LARGEST_SOURCE_BYTES:
         raise WeightsError(f"{source} is larger than any model that is known")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=folder, prefix=f".{name.replace('/', '-')}-"))
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be written: {error.strerror}") from error
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            sweep(folder)
+            staging = stack.enter_context(_staging(folder, name))
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be written: {error.strerror}") from error
         _run(source, staging, name, known, say)
-        return [_placed(path, folder) for path in sorted(staging.glob("*.safetensors"))]
+        made = [_placed(path, folder) for path in sorted(staging.glob("*.safetensors"))]
+    if not made:
+        raise WeightsError(f"{source} holds no network that can be kept")
+    return made
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a model: it is part of a file's name, and options follow a comma.
+
+    Raises:
+        BadRequestError: it is such a name.
+    """
+    if not name or name.startswith(".") or name.endswith(".safetensors") or set(name) & {"/", ","}:
+        raise BadRequestError(
+            f"'{name}' cannot name a model; leave out slashes, commas and endings"
+        )
+
+
+def sweep(folder: Path) -> None:
+    """Remove what conversions that were killed have left in a folder."""
+    for lock in folder.glob(f"{STAGING}*/{LOCK}"):
+        with contextlib.suppress(OSError), lock.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its process lives
+            shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _staging(folder: Path, name: str) -> Iterator[Path]:
+    """A folder for what is not whole yet, locked as long as this process lives."""
+    staging = Path(tempfile.mkdtemp(dir=folder, prefix=f"{STAGING}{name}-"))
+    try:
+        with (staging / "unlocked").open("w") as file:
+            with contextlib.suppress(OSError):  # without locks it is never swept
+                fcntl.flock(file, fcntl.LOCK_EX)
+                (staging / "unlocked").rename(staging / LOCK)
+            yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -152,6 +199,7 @@ def shut_in(folder: Path, source_bytes: int) -> None:
     _limit(resource.RLIMIT_CORE, 0)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.unshare(CLONE_NEWUSER_NEWNET)  # refused in some containers: then the rest must do
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # nobody waits for what it makes then
     with contextlib.suppress(OSError):
         _landlock(libc, folder)
 
@@ -164,13 +212,15 @@ def _limit(kind: int, most: int) -> None:
 
 def _landlock(libc: ctypes.CDLL, folder: Path) -> None:
     """Start no program, and write nowhere but in `folder` (Linux's documentation, landlock(7))."""
-    handled = ctypes.c_uint64(LANDLOCK_EXECUTE | LANDLOCK_WRITE)
+    version = libc.syscall(LANDLOCK_CREATE, None, 0, LANDLOCK_VERSION)
+    write = LANDLOCK_WRITE | (LANDLOCK_TRUNCATE if version >= VERSION_WITH_TRUNCATE else 0)
+    handled = ctypes.c_uint64(LANDLOCK_EXECUTE | write)
     rules = libc.syscall(LANDLOCK_CREATE, ctypes.byref(handled), ctypes.sizeof(handled), 0)
     if rules < 0:
         return
     where = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     try:
-        allowed = LANDLOCK_WRITE.to_bytes(8, sys.byteorder) + where.to_bytes(4, sys.byteorder)
+        allowed = write.to_bytes(8, sys.byteorder) + where.to_bytes(4, sys.byteorder)
         libc.syscall(LANDLOCK_ADD_RULE, rules, 1, allowed, 0)
         libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         libc.syscall(LANDLOCK_RESTRICT, rules, 0)

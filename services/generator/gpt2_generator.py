@@ -1,4 +1,4 @@
-"""GPT-2, or any causal language model of transformers: twenty tokens, and the caption after them.
+"""GPT-2, or another causal language model: twenty tokens, and the caption after them.
 
 The latent space `tokens` has one category for each token but those that end or mark a text. The
 network reads a genome's tokens and "the picture of", and what it writes then is the caption, from

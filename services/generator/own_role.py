@@ -9,7 +9,7 @@ import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from importlib.metadata import EntryPoint, entry_points
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,8 +19,7 @@ from protocol.latent import LatentSpace
 from protocol.messages import ServiceInfo
 from services.catalogue import GENERATORS
 from services.generator.role import GeneratorRole, generator_info
-
-QUEUE_BATCHES: Final = 64
+from services.runtime.role import QUEUE_BATCHES
 
 
 class Generator(ABC):

@@ -29,7 +29,6 @@ from protocol.messages import (
 )
 from protocol.tensors import Array, TensorWriter
 from protocol.views import clip_view
-from services.models.checkpoints import Checkpoint
 from services.runtime.role import Options, ReadTensor, Role, Rows
 from services.runtime.views import differentiable_view
 
@@ -55,13 +54,6 @@ class GeneratorModel(Protocol):
         The same genome must give the same picture, whatever else is in the batch. Where genes are
         real numbers, autograd can follow it (`LatentGradient`).
         """
-
-
-class GeneratorLoader(Protocol):
-    """The `load` of an architecture's module."""
-
-    def __call__(self, checkpoint: Checkpoint, device: torch.device) -> GeneratorModel:
-        """Build the model; raise ValueError if the checkpoint does not fit."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from services.importing.memory import available_bytes
 from services.importing.networks import Imported
 from services.importing.refusal import RefusedError
 from services.models.checkpoints import save_checkpoint
+from services.models.shards import size_bytes
 
 __all__ = ["READERS", "Reader", "import_file"]
 
@@ -101,7 +102,7 @@ def import_file(source: Path, folder: Path, name: str, bar_rows: int = 0) -> lis
 def _read(source: Path, bar_rows: int) -> tuple[Reader, list[Imported]]:
     if not source.is_file():
         raise RefusedError("there is no such file; check the path")
-    size = source.stat().st_size
+    size = size_bytes(source)
     if size > LARGEST_FILE_BYTES:
         raise RefusedError(
             f"it has {size / 1e9:.1f} GB, but the largest that is read has "

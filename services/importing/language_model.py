@@ -15,6 +15,7 @@ from torch import Tensor
 from services.importing.biggan import read_object
 from services.importing.networks import Imported
 from services.importing.refusal import RefusedError
+from services.models.shards import shard_count, shards_of
 
 WHAT: Final = "a causal language model of transformers (safetensors beside config.json)"
 LICENCE: Final = "as its publisher says"
@@ -49,10 +50,9 @@ def read(path: Path, bar_rows: int) -> list[Imported]:
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
-    _, between, total = path.stem.rpartition("-of-")
-    shards = sorted(path.parent.glob(f"*-of-{total}.safetensors")) if between else [path]
-    if between and len(shards) != int(total):
-        raise RefusedError(f"only {len(shards)} of its {int(total)} shards lie beside it")
+    shards, count = shards_of(path), shard_count(path)
+    if len(shards) != count:
+        raise RefusedError(f"only {len(shards)} of its {count} shards lie beside it")
     found: dict[str, Tensor] = {}
     for shard in shards:
         try:

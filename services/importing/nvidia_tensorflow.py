@@ -203,13 +203,18 @@ def _facts(network: Record, activation: str, lr_multiplier: float) -> Facts:
     if not isinstance(cutoff, int | None):
         raise RefusedError("its truncation_cutoff is no number")
     taps = told.get("resample_kernel") or told.get("resample_filter") or [1, 3, 3, 1]
+    if not isinstance(taps, list) or any(not isinstance(tap, int | float) for tap in taps):
+        raise RefusedError("its resampling filter is no list of numbers")
     if taps != [1, 3, 3, 1]:
         raise RefusedError(f"its resampling filter is {taps!s:.40}; only [1, 3, 3, 1] is computed")
-    names = {str(told.get(each, "lrelu")) for each in ("nonlinearity", activation)}
-    other = sorted(names - {"lrelu"})
+    names = [told.get(each, "lrelu") for each in ("nonlinearity", activation)]
+    other = [name for name in names if name != "lrelu"]
+    kind = other[0] if other else "lrelu"
+    if not isinstance(kind, str):  # whose text may be exponentially long: lists can be shared
+        raise RefusedError("its activation is no name")
     return Facts(
         conv_clamp=clamp,
         mapping_lr_multiplier=gain,
         truncation_cutoff=cutoff,
-        activation=other[0] if other else "lrelu",
+        activation=kind,
     )

@@ -107,4 +107,6 @@ def _facts(module: Record) -> Facts:
     activation = convolution.attributes.get("activation", "lrelu")
     if not isinstance(clamp, int | float | None) or not isinstance(gain, int | float):
         raise RefusedError("its clamp or its learning-rate gain is no number")
-    return Facts(conv_clamp=clamp, mapping_lr_multiplier=gain, activation=str(activation))
+    if not isinstance(activation, str):
+        raise RefusedError("its activation is no name")
+    return Facts(conv_clamp=clamp, mapping_lr_multiplier=gain, activation=activation)

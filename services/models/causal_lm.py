@@ -110,6 +110,8 @@ def build_lm(config: Mapping[str, Any], tensors: dict[str, Tensor]) -> CausalLM:
         raise ValueError(
             f"no causal language model '{kind}' can be made: {''.join(why)}"
         ) from error
+    if not hasattr(loaded.config, "max_position_embeddings"):
+        raise ValueError(f"a '{kind}' does not say how many tokens it was made for")
     missing = sorted(found["missing_keys"])
     if missing:
         raise ValueError(f"{len(missing)} tensors of the {kind} are missing, such as {missing[0]}")

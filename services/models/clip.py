@@ -1,8 +1,7 @@
 """Small CLIPs of our own: open_clip's networks, built from the config in one of our checkpoints.
 
 Promises: embeddings are float32 rows of unit length, a row depends on its own text or picture
-alone, and the text of an embedding may hold any characters. This is the only module here that
-imports open_clip.
+alone, and the text of an embedding may hold any characters.
 
 Config: `embed_dim`, `vision_cfg` and `text_cfg` as open_clip's `CLIP` takes them, `words` for the
 tokenizer, `mean` and `std` (three numbers each) of the pictures it was trained on.

@@ -147,7 +147,7 @@ class Batcher:
         for one in answered:
             one.outputs = {}  # whoever still holds the request holds no slot by it
 
-    def _failed(self, outcome: Outcome, error: Exception) -> None:
+    def _failed(self, outcome: Outcome, error: BaseException) -> None:
         for part in outcome.parts:
             if not part.work.intact and not part.work.cancelled:
                 self._give_up(part.work, _lost_slot())
@@ -160,7 +160,7 @@ class Batcher:
         elif parts:
             self._give_up(parts[0].work, self._guilty(parts[0], error))
 
-    def _guilty(self, part: Part, error: Exception) -> ModelFailedError:
+    def _guilty(self, part: Part, error: BaseException) -> ModelFailedError:
         return ModelFailedError(
             f"{self._model} failed on row {part.start} of {part.work.size}: {error}"
         )

@@ -61,11 +61,6 @@ class SlotPool:
         self._leased: set[int] = set()
         self._leases: dict[Holder, list[_Lease]] = {}
 
-    @property
-    def leased(self) -> int:
-        """Slots in use."""
-        return sum(len(leases) for leases in self._leases.values())
-
     def room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array | None:
         """Memory of a free slot, from any thread; None if there is none, or it is too small.
 

@@ -24,8 +24,10 @@ from typing import TYPE_CHECKING
 
 from protocol import keys, slots
 from protocol.endpoints import (
+    check_endpoint,
     is_abandoned,
     is_local,
+    is_socket,
     new_endpoint,
     remove_socket,
     socket_path,
@@ -137,10 +139,10 @@ def claim_endpoint(endpoint: str) -> str:
     """`endpoint`, if it may be bound here.
 
     Raises:
-        ConfigError: somebody listens there already, or it is open to other machines and there are
-            no keys, or nobody is allowed.
+        ConfigError: it is no endpoint, somebody listens there already, its path is another file's,
+            or it is open to other machines and there are no keys, or nobody is allowed.
     """
-    path = socket_path(endpoint)
+    path = socket_path(check_endpoint(endpoint))
     if path is None:
         if not is_local(endpoint) and not (keys.identity() and keys.allowed()):
             raise ConfigError(
@@ -149,6 +151,8 @@ def claim_endpoint(endpoint: str) -> str:
             )
         return endpoint
     if path.exists():
+        if not is_socket(path):
+            raise ConfigError(f"{path} is there already and is no socket; choose another --bind")
         if not is_abandoned(path):
             raise ConfigError(
                 f"something listens at {endpoint} already; choose another --bind or stop it first"

@@ -8,8 +8,8 @@ import statistics
 from collections import deque
 
 from protocol.messages import State
+from protocol.patience import HUNG_BATCHES
 
-HUNG_BATCHES = 50  # a batch this many times its usual length is shown as hung
 HUNG_LEAST_S = 30.0
 FIRST_GUESS_MS = 50.0
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from protocol.messages import Method, Result, ServiceInfo
 from protocol.tensors import Array, TensorRef, TensorWriter
 
+QUEUE_BATCHES = 64  # as many batches of one client's rows may wait
 Options = Hashable
 ReadTensor = Callable[[TensorRef], Array]
 

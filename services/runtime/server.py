@@ -18,6 +18,7 @@ from protocol.client import readable
 from protocol.errors import (
     BadRequestError,
     BusyError,
+    ConfigError,
     DrainingError,
     GlasshouseError,
     ProtocolError,
@@ -77,6 +78,9 @@ class Server:
         incarnation: name of this life, 16 hex digits; a fresh one by default.
         identity: speak CURVE with this key, to those on the allow-list only; None for a socket
             that only this machine can reach.
+
+    Raises:
+        ConfigError: the endpoint is somebody else's, or not to be had on this machine.
     """
 
     def __init__(
@@ -98,7 +102,13 @@ class Server:
         ):
             self._router.setsockopt(option, value)
         self._guard = Guard(self._context, self._router, identity) if identity else None
-        self._router.bind(endpoint)
+        try:
+            self._router.bind(endpoint)
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            raise ConfigError(
+                f"{endpoint} cannot be bound ({error.strerror}); choose another --bind"
+            ) from error
         self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self.incarnation = incarnation or secrets.token_hex(8)
         self.shelf = Shelf(self.incarnation, role.slot_bytes)
@@ -295,13 +305,14 @@ class Server:
     def _answer(self, work: Work) -> None:
         if work.peer not in self.peers:
             return  # it was forgotten while others who asked the same were answered
-        writer = self.shelf.writer(work, time.monotonic())
-        outputs = tuple(joined(list(parts)) for parts in zip(*work.ordered(), strict=True))
-        result = self._role.result(work.rows.options, outputs, writer)
-        waited_s = (work.started or work.arrived) - work.arrived
-        self._reply(
-            work.peer, work.request_id, result, writer, waited_s * 1000, work.compute_s * 1000
-        )
+        with self._answering(work.peer, work.request_id):  # it may be too large for a message
+            writer = self.shelf.writer(work, time.monotonic())
+            outputs = tuple(joined(list(parts)) for parts in zip(*work.ordered(), strict=True))
+            result = self._role.result(work.rows.options, outputs, writer)
+            waited_ms = 1000 * ((work.started or work.arrived) - work.arrived)
+            self._reply(
+                work.peer, work.request_id, result, writer, waited_ms, work.compute_s * 1000
+            )
 
     def _give_up(self, work: Work, error: GlasshouseError) -> None:
         self.peers.refuse(work.peer, work.request_id, error)

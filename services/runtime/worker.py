@@ -27,8 +27,7 @@ class Outcome:
 
     parts: list[Part]
     outputs: tuple[Array, ...]
-    error: Exception | None
-    started: float
+    error: BaseException | None
     seconds: float
 
 
@@ -97,7 +96,7 @@ class Worker:
     def _compute(self, parts: list[Part]) -> Outcome:
         started = time.monotonic()
         outputs: tuple[Array, ...] = ()
-        error: Exception | None = None
+        error: BaseException | None = None
         rows = sum(part.size for part in parts)
         try:
             # What waits for further batches must not keep the slots from others.
@@ -106,13 +105,13 @@ class Worker:
             values = joined([part.work.rows.values[part.start : part.stop] for part in parts])
             full = self._role.compute(parts[0].work.rows.options, pad(values, self._rows))
             outputs = tuple(output[:rows] for output in full)
-        except Exception as raised:  # loop boundary: the model, or a sloppy role's rows
+        except BaseException as raised:  # loop boundary: the model, a sloppy role, a sys.exit
             log.warning("a batch of %d rows failed: %s", rows, raised, exc_info=True)
             error = raised.with_traceback(None)  # its frames hold the tensors of the batch
-        return Outcome(parts, outputs, error, started, time.monotonic() - started)
+        return Outcome(parts, outputs, error, time.monotonic() - started)
 
 
-def out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether a model failed for want of memory, on the host or on the device."""
     said = "can't allocate memory" in str(error)  # how torch says it on a CPU
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or said

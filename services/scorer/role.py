@@ -7,6 +7,7 @@ nothing that comes over the wire chooses it. Docs: docs/scorer.md.
 
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from protocol.errors import BadRequestError
 from protocol.messages import Method, Result, Score, ScorerInfo, Scores, ServiceInfo
 from protocol.tensors import Array, TensorWriter
 from services.runtime.images import check_images
-from services.runtime.role import Options, ReadTensor, Role, Rows
+from services.runtime.role import QUEUE_BATCHES, Options, ReadTensor, Role, Rows
 
 
 class ScorerRole(Role):
@@ -68,12 +69,14 @@ def load_scorer(named: str, about: ScorerInfo, batch_rows: int = 16) -> ScorerRo
     if not path.is_file() or spec is None or spec.loader is None:
         raise BadRequestError(f"wanted file.py:function with a Python file, got '{named}'")
     module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(spec.name, module)  # where dataclasses look up their annotations
     digest = "blake2b:" + hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-    info = ServiceInfo(f"{path.stem}:{function}", digest, "cpu", batch_rows, 64 * batch_rows, about)
+    queue_rows = batch_rows * QUEUE_BATCHES
+    info = ServiceInfo(f"{path.stem}:{function}", digest, "cpu", batch_rows, queue_rows, about)
     try:
         spec.loader.exec_module(module)
         role = ScorerRole(getattr(module, function), info)
         role.warm_up()
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise BadRequestError(f"{named} does not work as a scorer: {error}") from error
     return role

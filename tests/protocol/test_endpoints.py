@@ -56,7 +56,7 @@ def test_good_endpoints(good: str) -> None:
 @pytest.mark.parametrize(
     "bad",
     ["", "nonsense", "ipc://relative.sock", "ipc:///" + "x" * 120, "tcp://host", "tcp://*:80",
-     "tcp://host:99999", "udp://host:80", "tcp://:80"],
+     "tcp://host:99999", "udp://host:80", "tcp://:80", "ipc:///tmp/a\0b.sock"],
 )  # fmt: skip
 def test_bad_endpoints(bad: str) -> None:
     with pytest.raises(ConfigError):
@@ -72,8 +72,14 @@ def test_only_abandoned_sockets_are_swept(runtime: Path) -> None:
         closed.bind(str(dead))
         closed.close()
         assert is_abandoned(dead)
+        assert not is_abandoned(runtime / "other.txt")
         assert sweep() == [dead]
         assert sorted(path.name for path in runtime.iterdir()) == ["clip-1.sock", "other.txt"]
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://*:80", "tcp://0.0.0.0:*", "tcp://host", "nonsense"])
+def test_what_is_no_endpoint_does_not_count_as_local(endpoint: str) -> None:
+    assert not is_local(endpoint)
 
 
 def test_tcp_has_no_file() -> None:

@@ -121,6 +121,8 @@ def _request(ref: Inline | Frame) -> Request:
         (Frame("uint8", (1,) * 9, 0), [b"1"]),
         (Frame("uint8", (2**40, 2**40), 0), [b"1234"]),
         (Frame("uint8", (4,), 0), [b"1234", b"5678"]),
+        (Inline("uint8", (0, 2**63), b""), []),
+        (Inline("uint8", (0, *(2**31,) * 7), b""), []),
         (Inline("uint8", (3,), b"1234"), []),
     ],
 )

@@ -20,7 +20,9 @@ from protocol.messages import (
     Embeddings,
     EmbedTexts,
     ErrorMessage,
+    Generate,
     Hello,
+    Method,
     Ping,
     Pong,
     Reply,
@@ -31,7 +33,7 @@ from protocol.messages import (
 )
 from protocol.patience import PATIENCE
 from protocol.session import Pending, Session
-from protocol.tensors import TensorWriter
+from protocol.tensors import Inline, TensorWriter
 
 INFO = ServiceInfo("mini-clip", "blake2b:0", "cpu", 16, 64, ClipInfo(64, 4, 24))
 WELCOME = Welcome(version=1, incarnation="one", info=INFO)
@@ -85,6 +87,21 @@ def test_greeting() -> None:
     assert hello.role == "clip"
     session.receive(encode(WELCOME), 0.1)
     assert session.info == INFO
+
+
+@pytest.mark.parametrize(
+    ("call", "where"),
+    [
+        (EmbedTexts(texts=("a" * 5_000,)), "texts"),
+        (Generate("z", Inline("float32", (1,), bytes(4)), truncation_psi=3.0), "truncation_psi"),
+    ],
+)
+def test_a_request_over_a_limit_is_refused_before_it_is_sent(call: Method, where: str) -> None:
+    session = greeted()
+    with pytest.raises(ProtocolError, match=where):
+        session.submit(call, (), 1.0, 120.0)
+    assert not session.outbox
+    assert session.rows == 0
 
 
 def test_nobody_answers() -> None:
@@ -354,7 +371,7 @@ class SessionMachine(RuleBasedStateMachine):
                 end = pending.result or pending.error
                 assert self.ended.setdefault(pending.request.id, end) is end
         under_way = [pending for pending in self.pendings if not pending.done]
-        assert self.session.outstanding == len(under_way)
+        assert len(self.session._pending) == len(under_way)
 
     @invariant()
     def credit_is_kept(self) -> None:

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from protocol.errors import WeightsError
 from services.catalogue import Model, find_model
 from services.loading import _batch_rows, load_role
+from services.models.checkpoints import load_checkpoint, save_checkpoint
 
 
 @pytest.mark.parametrize(("side", "rows"), [(64, 16), (256, 4), (512, 1), (1024, 1)])
@@ -26,3 +28,15 @@ def test_float32_is_not_rounded_on_a_gpu(tiny_models: dict[str, Path]) -> None:
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
     assert torch.backends.cudnn.deterministic
+
+
+@pytest.mark.parametrize("role", ["generator", "clip", "discriminator"])
+def test_a_checkpoint_without_a_configuration_is_one_sentence(
+    tiny_models: dict[str, Path], tmp_path: Path, role: str
+) -> None:
+    found = load_checkpoint(tiny_models[role])
+    path = tmp_path / "bare.safetensors"
+    save_checkpoint(path, found.architecture, {}, found.tensors, {})
+    with pytest.raises(WeightsError, match="cannot be loaded") as refused:
+        load_role(find_model(str(path), role), "cpu")  # type: ignore[arg-type] # one of the roles
+    assert "\n" not in refused.value.message

@@ -75,6 +75,8 @@ def orchestrator(*words: str) -> subprocess.CompletedProcess[str]:
 def test_the_list_says_what_is_here(models: Path) -> None:
     models.mkdir()
     tiny.save_clip(models / "mine.safetensors")
+    header = b'{"__metadata__":{"architecture":["stylegan2-generator"]}}'  # which is no text
+    (models / "odd.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     done = orchestrator("--json")
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert rows["mini-car"]["here"]
@@ -178,6 +180,23 @@ def test_without_a_network_the_hub_is_one_sentence(
     with pytest.raises(WeightsError, match="when there is a network"):
         pull("tiny-clip", quiet)
     assert not models.exists()
+
+
+@pytest.mark.parametrize("cut", ["model.safetensors", "config.json", "preprocessor_config.json"])
+def test_an_interrupted_pull_of_a_classifier_goes_on(
+    hub: Site, models: Path, tmp_path: Path, cut: str
+) -> None:
+    for name in ("model.safetensors", "config.json"):
+        (tmp_path / name).write_text(name)
+        publish(hub, tmp_path / name)
+    for revision in ("main", "c" * 40):
+        hub.status[f"/someone/tiny/resolve/{revision}/{cut}"] = (503, "")
+    with pytest.raises(WeightsError, match="answered 503"):
+        pull("someone/tiny", quiet)
+    assert not find_model("someone/tiny", "classifier").here
+    hub.status.clear()
+    assert pull("someone/tiny", quiet) == [models / "someone--tiny"]
+    assert find_model("someone/tiny", "classifier").here
 
 
 def test_weights_of_another_model_are_refused(hub: Site, models: Path, tmp_path: Path) -> None:

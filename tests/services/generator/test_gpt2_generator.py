@@ -166,6 +166,8 @@ def test_questions_that_it_cannot_answer_are_refused(role: Role, genomes: Tensor
     [
         ({"model_type": "nonsense"}, "no causal language model 'nonsense'"),
         ({"model_type": "clip"}, "no causal language model 'clip'"),
+        ({"model_type": "bloom"}, "no causal language model 'bloom'"),
+        ({"model_type": "mpt"}, "no causal language model 'mpt'"),
         ({"n_embd": 48}, "no causal language model 'gpt2'"),
         ({"n_layer": 3}, "tensors of the gpt2 are missing, such as transformer.h.2"),
         ({"tokenizer": {}}, "tokenizer cannot be read"),

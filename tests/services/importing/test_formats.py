@@ -1,5 +1,6 @@
 """Every foreign format: what was written comes back bit for bit, and draws the same picture."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,30 @@ def test_another_resampling_filter_is_refused(tmp_path: Path) -> None:
     assert content.count(taps) == 1
     (tmp_path / "net.pkl").write_bytes(content.replace(taps, b"(K\x01K\x02K\x02K\x01e"))
     with pytest.raises(WeightsError, match=r"its resampling filter is \[1, 2, 2, 1\]"):
+        import_file(tmp_path / "net.pkl", tmp_path, "net")
+
+
+@pytest.mark.parametrize("entry", ["resample_kernel", "nonlinearity", "mapping_nonlinearity"])
+def test_what_would_take_for_ever_to_write_out_is_never_written_out(
+    tmp_path: Path, entry: str
+) -> None:
+    doubled: Any = [1]
+    for _ in range(40):
+        doubled = [doubled, doubled]
+    with writers.foreign_modules():
+        network = writers.tf_generator(writers.generator(), SOURCE)
+        network.static_kwargs[entry] = doubled
+        (tmp_path / "net.pkl").write_bytes(pickle.dumps(network))
+    with pytest.raises(WeightsError, match=r"is no (list of numbers|name)"):
+        import_file(tmp_path / "net.pkl", tmp_path, "net")
+
+
+def test_an_activation_that_is_no_name_is_refused(tmp_path: Path) -> None:
+    content = writers.nvidia_torch(writers.generator(), None, SOURCE, 2)
+    name = b"X\x05\x00\x00\x00lrelu"
+    assert name in content
+    (tmp_path / "net.pkl").write_bytes(content.replace(name, b"K\x07"))
+    with pytest.raises(WeightsError, match="activation is no name"):
         import_file(tmp_path / "net.pkl", tmp_path, "net")
 
 

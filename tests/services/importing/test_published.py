@@ -12,6 +12,7 @@ from protocol.errors import WeightsError
 from services.generator import biggan_deep_generator, gpt2_generator
 from services.importing import import_file
 from services.models.checkpoints import load_checkpoint
+from services.models.shards import size_bytes
 from tests import tiny
 
 CPU = torch.device("cpu")
@@ -90,9 +91,15 @@ def test_language_models_in_pieces_are_put_together(tmp_path: Path) -> None:
     first = tmp_path / "model-00001-of-00002.safetensors"
     pieces = load_checkpoint(import_file(first, tmp_path / "models", "pieces")[0])
     assert pieces.tensors.keys() == whole.tensors.keys()
+    assert size_bytes(first) == sum(path.stat().st_size for path in tmp_path.glob("model-*"))
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(WeightsError, match="only 1 of its 2 shards"):
         import_file(first, tmp_path / "models", "less")
+
+
+def test_a_file_with_a_name_like_a_shards_is_a_file(tmp_path: Path) -> None:
+    source = save_gpt2(tmp_path).rename(tmp_path / "x-of-cats.safetensors")
+    assert import_file(source, tmp_path / "models", "cats")
 
 
 def test_language_models_that_ask_for_code_or_lack_a_tokenizer_are_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import zmq
@@ -156,3 +157,18 @@ def test_a_bind_beyond_this_machine_needs_keys_and_somebody_to_let_in() -> None:
         claim_endpoint("tcp://0.0.0.0:7000")
     keys.allow(mine.public.hex(), "me")
     assert claim_endpoint("tcp://0.0.0.0:7000")
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://*:7000", "tcp://0.0.0.0:*", "nonsense"])
+def test_a_bind_is_an_endpoint_before_anything_else(endpoint: str) -> None:
+    with pytest.raises(ConfigError, match="is no endpoint"):
+        claim_endpoint(endpoint)
+
+
+def test_a_bind_takes_the_place_of_no_other_file(tmp_path: Path) -> None:
+    mine = tmp_path / "thesis.txt"
+    mine.write_text("words")
+    for path in (mine, tmp_path):
+        with pytest.raises(ConfigError, match="is no socket"):
+            claim_endpoint(f"ipc://{path}")
+    assert mine.read_text() == "words"

@@ -1,6 +1,8 @@
 """A service over real sockets: it answers everybody their own, whatever anybody sends."""
 
 import logging
+import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,14 +15,16 @@ from hypothesis import strategies as st
 from protocol.client import Client, Service
 from protocol.errors import (
     BadRequestError,
+    ConfigError,
     DeadlineError,
     DrainingError,
     GlasshouseError,
     ModelFailedError,
+    ProtocolError,
     ServiceLostError,
     UnreachableError,
 )
-from protocol.frames import decode, encode
+from protocol.frames import MAX_MESSAGE_BYTES, decode, encode
 from protocol.messages import (
     Cancel,
     ClientNames,
@@ -33,12 +37,13 @@ from protocol.messages import (
     Pong,
     Reply,
     Request,
+    Result,
     Score,
     Scores,
     Welcome,
 )
-from protocol.tensors import TensorWriter
-from services.runtime.role import Role
+from protocol.tensors import Array, TensorWriter
+from services.runtime.role import Options, Role
 from services.runtime.server import Server
 from tests.services.runtime.roles import POISON, MeanRole, ask, pictures, scores
 from tests.services.runtime.waiting import PATIENT, held, until
@@ -152,6 +157,48 @@ def test_out_of_memory_halves_the_batches_and_nobody_notices(serve: Serve, clien
     role.memory_rows = 0
     with pytest.raises(ModelFailedError, match="failed on row 0 of 1"):
         scores(client, ask(client, service, [19]))
+
+
+class HugeRole(MeanRole):
+    """Answers a picture of value 1 with more than any message can hold."""
+
+    def result(self, options: Options, outputs: tuple[Array, ...], writer: TensorWriter) -> Result:
+        if outputs[0][0] == 1:
+            writer.add(np.zeros(MAX_MESSAGE_BYTES, np.uint8))
+        return super().result(options, outputs, writer)
+
+
+def test_an_answer_that_is_too_large_is_refused_and_hurts_nobody_else(
+    serve: Serve, client: Client
+) -> None:
+    service = client.connect(serve(HugeRole()).endpoint, "discriminator")
+    with pytest.raises(ProtocolError, match="send fewer rows"):
+        scores(client, ask(client, service, [1]))
+    assert scores(client, ask(client, service, [2])) == [2]
+
+
+class LeavingRole(MeanRole):
+    """Calls sys.exit at a picture of value 1, as a user's scorer may."""
+
+    def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
+        if values[0].max() == 1:
+            sys.exit("I have had enough")
+        return super().compute(options, values)
+
+
+def test_a_model_that_would_leave_stays(serve: Serve, client: Client) -> None:
+    service = client.connect(serve(LeavingRole()).endpoint, "discriminator")
+    with pytest.raises(ModelFailedError, match="I have had enough"):
+        scores(client, ask(client, service, [1]))
+    assert scores(client, ask(client, service, [2])) == [2]
+
+
+def test_an_endpoint_that_is_taken_is_said_in_one_sentence() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with pytest.raises(ConfigError, match="cannot be bound"):
+            Server(MeanRole(), f"tcp://127.0.0.1:{listener.getsockname()[1]}")
 
 
 def test_a_cancelled_request_is_not_answered_even_when_it_is_being_computed(

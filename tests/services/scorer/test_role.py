@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from protocol.client import Client
 from protocol.errors import BadRequestError
 from protocol.messages import Score, ScorerInfo, Scores
 from protocol.tensors import TensorWriter
+from services.cli import app
 from services.scorer.role import load_scorer
 
 BRIGHTNESS = "def brightness(images):\n    return images.mean(axis=(1, 2, 3)) / 255\n"
@@ -31,12 +33,29 @@ def judge(tmp_path: Path) -> Path:
         ("def g(images):\n    pass\n", "has no attribute 'f'"),
         ("import nothing_of_that_name\n", "nothing_of_that_name"),
         ("def f(", "was never closed"),
+        ("raise SystemExit('no licence')\n", "no licence"),
     ],
 )
 def test_what_is_no_scorer_is_refused(judge: Path, source: str, why: str) -> None:
     judge.write_text(source)
     with pytest.raises(BadRequestError, match=why):
         load_scorer(f"{judge}:f", ABOUT)
+
+
+def test_a_scorer_may_be_written_with_dataclasses(judge: Path) -> None:
+    judge.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        f"@dataclass\nclass Weight:\n    value: float\n{BRIGHTNESS}"
+    )
+    load_scorer(f"{judge}:brightness", ABOUT)
+
+
+@pytest.mark.parametrize("side", ["--height", "--width"])
+def test_a_side_that_no_message_can_name_is_refused_at_once(judge: Path, side: str) -> None:
+    sides = ["--height", "4", "--width", "4", side, "4097"]
+    said = CliRunner().invoke(app, ["scorer", f"{judge}:brightness", *sides])
+    assert said.exit_code == 2
+    assert "4096" in said.output
 
 
 def test_a_picture_that_cannot_be_scored_has_no_number(judge: Path) -> None:
