@@ -12,7 +12,7 @@ from orchestrator.run import Run, plan_of
 from orchestrator.runs import RunFolder
 from orchestrator.runs.history import check_versions
 from orchestrator.runs.journal import NAME, Journal, Lineage
-from orchestrator.settings import RunSettings, read_settings
+from orchestrator.settings import RunSettings, read_settings, refuse_other_objectives
 from orchestrator.targets import read_part
 from orchestrator.terminal import Display
 from protocol.errors import BadRequestError
@@ -103,7 +103,8 @@ def fork_run(
                 f"after generation {at} nothing is left of {settings.generations}; "
                 f"ask for more with --generations {2 * at}"
             )
-        plan_of(settings)
+        if plan_of(settings).objectives > 1:
+            refuse_other_objectives(read_settings(journal.about.settings), settings)
         folder = RunFolder.create(settings.runs, settings.target)
         origin = Origin(journal, Lineage(str(parent.path), at))
         run = Run(settings, folder, display, interrupts, origin)

@@ -4,6 +4,7 @@ stdout is for results, stderr for talk. Exit codes: 0 done, 1 unexpected, 2 usag
 4 a service, 5 protocol, 6 weights, 7 storage, 130 after Ctrl-C, 143 after SIGTERM.
 """
 
+import io
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -54,7 +55,13 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; mistakes end in one sentence and their exit code."""
+    """Run the command line; mistakes end in one sentence and their exit code.
+
+    Signs that the terminal's encoding does not have are written as escapes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except GlasshouseError as error:

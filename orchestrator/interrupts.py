@@ -1,7 +1,8 @@
 """Ctrl-C and its relatives: the first asks the run to finish its generation, the second leaves.
 
 SIGTERM and SIGHUP count as a first Ctrl-C, with their own exit codes. The handler only notes what
-happened; the run looks at `stop` between generations. A second Ctrl-C raises KeyboardInterrupt, on
+happened; the run looks at `stop` between generations. A signal that is ignored already, as nohup
+ignores SIGHUP, stays ignored. A second Ctrl-C raises KeyboardInterrupt, on
 which services are killed instead of asked.
 """
 
@@ -36,7 +37,8 @@ class Interrupts:
         self.exit_code = 0
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._handle) for number in EXIT_CODES}
+        heard = [one for one in EXIT_CODES if signal.getsignal(one) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(

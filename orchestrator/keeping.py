@@ -61,7 +61,7 @@ class Keeper:
         self._folder.save_film()
         history = self._course.history
         population = history.algorithm.population
-        if history.plan.objectives > 1:
+        if history.plan.objectives > 1 and population.any_scored:
             picks = knee_and_extremes(population.objectives)
             ends = [ENDS[name] for name in self.settings.objectives]
             rows = {"knee": picks.knee, **dict(zip(ends, picks.extremes, strict=True))}

@@ -65,7 +65,7 @@ def read_targets(path: Path) -> list[str]:
         BadRequestError: it cannot be read as text, or names none or too many.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadRequestError(
             f"{path} cannot be read as a list of targets ({error}); wanted text, one target a line"

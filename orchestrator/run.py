@@ -218,9 +218,10 @@ class Run:
             while self._attendant.paused and not self._interrupts.stop:
                 self._rest(swapper, client)
             self._interrupts.check()
-            self._course.advance(
-                "generation" if done < self._settings.generations else "refinement"
-            )
+            refining = done >= self._settings.generations
+            if refining and not self._course.history.refining:
+                self._keeper.now()  # evolution ends here, and with it an archive
+            self._course.advance("refinement" if refining else "generation")
             self._tell_news()
             self._report()
             self._keeper.generation()

@@ -95,6 +95,7 @@ class RunSettings:
             BadRequestError: an empty or endless prompt.
             ConfigError: an endpoint, a profile or a measure that is none.
         """
+        self._check_text()
         self._check_target()
         find_profile(self.profile)
         for measure in self.measures:
@@ -165,6 +166,15 @@ class RunSettings:
                 "every --weight is 0, so nothing is looked for; give one of them more"
             )
 
+    def _check_text(self) -> None:
+        """Refuse bytes that are no UTF-8, which Python reads as lone surrogates."""
+        try:
+            msgspec.json.encode(self.recorded())
+        except UnicodeEncodeError as error:
+            raise BadRequestError(
+                f"{error.object!r} is not UTF-8, so a run cannot record it; write it so"
+            ) from error
+
     def _check_target(self) -> None:
         parts = [*read_prompts(self.prompt), *map(read_part, self.likes)]
         if not parts:
@@ -223,9 +233,9 @@ class RunSettings:
 
     def command(self) -> str:
         """The command that runs this search again."""
-        wanted = [self.prompt] if self.prompt else []  # several are one word here
-        if self.caption:
-            wanted = ["--caption", self.caption]
+        prompt = [] if self.caption or not self.prompt else [self.prompt]  # several are one word
+        dashed = self.prompt.startswith("-")
+        wanted = ["--caption", self.caption] if self.caption else [] if dashed else prompt
         for like in self.likes:
             wanted += ["--like", like]
         if self.template != "{}":
@@ -244,13 +254,15 @@ class RunSettings:
             words += [word for value in values for word in (f"--{name}", value)]
         words += ["--diversity"] * self.diversity
         words += ["--no-baseline"] * (not self.baseline)
-        return shlex.join([*words, "--seed", str(self.seed)])
+        return shlex.join([*words, "--seed", str(self.seed), *(["--", *prompt] if dashed else [])])
 
     def fork_command(self, parent: str, generation: int) -> str:
         """The command that forks this search from `generation` of the run in `parent` again."""
-        prompt = [] if self.caption or not self.prompt else [self.prompt]
-        words = ["orchestrator", "fork", parent, *prompt, "--at", str(generation)]
-        return shlex.join([*words, *self._models(), "--generations", str(self.generations)])
+        words = ["orchestrator", "fork", parent, "--at", str(generation)]
+        for name in ("generator", "clip", "discriminator", "scorer", "generations", "refine"):
+            words += [f"--{name}", str(getattr(self, name))]  # or they would be the parent's
+        prompt = [] if self.caption or not self.prompt else ["--", self.prompt]
+        return shlex.join([*words, *prompt])
 
     def _models(self) -> list[str]:
         """Options for what is not the default."""
@@ -261,6 +273,19 @@ class RunSettings:
             if getattr(self, name) != getattr(plain, name)
             for word in (f"--{name}", getattr(self, name))
         ]
+
+
+def refuse_other_objectives(before: RunSettings, after: RunSettings) -> None:
+    """Refuse to go on with a front whose numbers would come to mean something else.
+
+    Raises:
+        BadRequestError: another judge makes other objectives.
+    """
+    if before.objectives != after.objectives:
+        raise BadRequestError(
+            f"this run trades {', '.join(before.objectives)}, but with these models it would be "
+            f"{', '.join(after.objectives)}; keep the same judges, or begin a new run with others"
+        )
 
 
 def target_of(prompt: str, likes: Iterable[str]) -> str:

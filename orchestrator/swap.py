@@ -16,7 +16,7 @@ from orchestrator.fleet.replicas import Replicas
 from orchestrator.keeping import Keeper
 from orchestrator.runs import RunFolder
 from orchestrator.runs.swaps import Answer, Wish, answer, waits, wishes
-from orchestrator.settings import RunSettings
+from orchestrator.settings import RunSettings, refuse_other_objectives
 from protocol.errors import BadRequestError, GlasshouseError, StorageError
 from protocol.messages import GeneratorInfo
 
@@ -133,7 +133,9 @@ class Swapper:
         others = [replicas for replicas in self._roles if replicas.role != new.role]
         old = [replicas for replicas in self._roles if replicas.role == new.role]
         ensemble = ensemble_of([*others, new])
-        settings = self._settings_with(coming, new, settings)
+        before, settings = settings, self._settings_with(coming, new, settings)
+        if self._course.history.plan.objectives > 1:
+            refuse_other_objectives(before, settings)
         setup = set_up(self._finder.client, ensemble, settings)
         self._keep_best(setup)
         done = self._course.change(setup, settings, reseed=coming.wish.reseed)

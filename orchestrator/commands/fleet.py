@@ -86,7 +86,7 @@ def _told(role: str, model: str, precision: str | None, augment: int | None) -> 
 def down(
     names: Names = None,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", min=0.0, help="Seconds before it is killed.")
+        float, typer.Option("--timeout", min=0.0, max=86_400.0, help="Seconds before it is killed.")
     ] = 35.0,
 ) -> None:
     """End services that stay; what they hold is answered first.
@@ -122,7 +122,8 @@ def ping(name: OneName, json: JsonOption = False) -> None:
 
 @services.command()
 def drain(
-    name: OneName, timeout_s: Annotated[float, typer.Option("--timeout", min=0.0)] = 35.0
+    name: OneName,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0.0, max=86_400.0)] = 35.0,
 ) -> None:
     """Let one service answer what it holds, and end it."""
     _end([_one(name)], timeout_s)

@@ -145,7 +145,12 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
     population: Annotated[
         int,
         typer.Option(
-            "--population", "-p", min=1, help="Genomes a generation.", rich_help_panel=SEARCH
+            "--population",
+            "-p",
+            min=1,
+            max=100_000,
+            help="Genomes a generation.",
+            rich_help_panel=SEARCH,
         ),
     ] = 32,
     generations: Annotated[
@@ -353,7 +358,9 @@ def run(  # noqa: PLR0913, PLR0917 # one parameter an option
 
         said = [name for name in context.params if _was_said(context, name)]
         settings = with_preset(settings, preset, said)
-    if caption is not None and targets is None:
+    if caption is not None and targets is not None:
+        raise ConfigError("give either --caption or --targets: a caption is searched for alone")
+    if caption is not None:
         settings = captioning(settings, caption)
     settings = settings.told(precision, augment)
     if dry_run:

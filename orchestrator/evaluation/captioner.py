@@ -20,6 +20,7 @@ from orchestrator.evaluation.evaluator import (
     Evaluation,
     Float32,
     Images,
+    cosines,
     embeddings_of,
     one_embedding,
 )
@@ -57,7 +58,7 @@ class Captioner:
         seed: int = 0,
     ) -> None:
         self._ensemble = ensemble
-        self._target = target.astype(np.float64)
+        self._target = target
         self._space = space
         self._temperature, self._seed = temperature, seed
 
@@ -116,7 +117,7 @@ class Captioner:
         return Evaluation(
             images=np.zeros((rows, 0, 0, 3), np.uint8),
             embeddings=embeddings,
-            similarity=embeddings.astype(np.float64) @ self._target,
+            similarity=cosines(embeddings, self._target),
             realism=None,
             texts=tuple(texts),
         )

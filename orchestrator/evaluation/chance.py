@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from orchestrator.baseline import Baseline
-from orchestrator.evaluation.evaluator import Evaluation, Float32
+from orchestrator.evaluation.evaluator import Evaluation, Float32, cosines
 from orchestrator.evaluation.whitening import whitened
 from orchestrator.runs.journal import Conditions
 from orchestrator.runs.storage import storing, write_whole
@@ -113,7 +113,7 @@ class Chance:
     def _baseline(self, embeddings: Float32 | None) -> Baseline | None:
         if embeddings is None:
             return None
-        similarity = embeddings.astype(np.float64) @ self.target.astype(np.float64)
+        similarity = cosines(embeddings, self.target)
         mean, deviation = float(similarity.mean()), float(similarity.std(ddof=1))
         return Baseline(mean, deviation, len(similarity), self._space.name)
 

@@ -128,7 +128,7 @@ class Evaluator:
         preprocessing: Preprocessing = UNSET,
     ) -> None:
         self._ensemble = ensemble
-        self._target = target.astype(np.float64)
+        self._target = target
         self._space = space
         self._psi = truncation_psi
         self._preprocessing = preprocessing
@@ -266,13 +266,13 @@ class _Generation:
             if batch.lost:
                 self._starts.appendleft((batch.start, False))
 
-    def evaluation(self, target: Float64) -> Evaluation:
+    def evaluation(self, target: Float32) -> Evaluation:
         """All rows in the order of the genomes."""
         embeddings = self._in_order(self._embeddings).astype(np.float32)
         return Evaluation(
             images=self._in_order(self._images),
             embeddings=embeddings,
-            similarity=embeddings.astype(np.float64) @ target,
+            similarity=cosines(embeddings, target),
             realism=self._judged("discriminator"),
             scored=self._judged("scorer"),
         )
@@ -325,6 +325,20 @@ class _Generation:
         result = answer.reply.result
         if isinstance(result, Scores):
             self._scores[role][batch.start] = answer.tensor(result.logits)
+
+
+def cosines(embeddings: Float32, target: npt.NDArray[np.floating]) -> Float64:
+    """(n,) float64, each row's dot product with one vector: the same bits in whatever batch.
+
+    A matrix product would not do: BLAS rounds the last rows of a batch otherwise than the first.
+
+    Args:
+        embeddings: (n, d) float32.
+        target: (d,).
+    """
+    products = np.ascontiguousarray(embeddings, np.float64) * target.astype(np.float64)
+    sums: Float64 = products.sum(axis=1)
+    return sums
 
 
 def _joined(one: Float64 | None, other: Float64 | None) -> Float64 | None:

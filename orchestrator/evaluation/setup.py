@@ -9,7 +9,14 @@ from msgspec import UNSET
 
 from orchestrator.evaluation.captioner import Captioner, embed_picture, read_picture
 from orchestrator.evaluation.chance import CHANCE_SEED, Chance, Evaluate
-from orchestrator.evaluation.evaluator import Evaluation, Evaluator, Float32, Float64, embed_text
+from orchestrator.evaluation.evaluator import (
+    Evaluation,
+    Evaluator,
+    Float32,
+    Float64,
+    cosines,
+    embed_text,
+)
 from orchestrator.evaluation.gradients import Differentiator
 from orchestrator.evaluation.target import embed_target
 from orchestrator.fleet.ensemble import Ensemble
@@ -63,7 +70,7 @@ class Setup:
         """
         hinge, scorer = find_profile(self.conditions.profile).hinge, self.ensemble.measured
         lower = scorer is not None and scorer.lower_is_better
-        measures = evaluation.embeddings.astype(np.float64) @ self.directions.T
+        measures = [cosines(evaluation.embeddings, one)[:, None] for one in self.directions]
         costs = evaluation.costs(hinge=hinge, lower_is_better=lower)
         if self.diverse:
             costs["diversity"] = likeness(evaluation.embeddings, others)
@@ -72,7 +79,7 @@ class Setup:
             told = np.sum(parts, axis=0)[:, None]
         else:
             told = np.stack(list(costs.values())[:objectives], axis=1)
-        return np.concatenate([told, measures], axis=1)
+        return np.concatenate([told, *measures], axis=1)
 
     def step(
         self,

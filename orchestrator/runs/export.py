@@ -84,8 +84,8 @@ def read_columns(path: Path) -> Columns:
         if step.realism is not None:
             realism[start:stop] = step.realism
         start = stop
-    values = [step.objectives for _, step in steps] or [np.empty((0, objectives))]
-    told = np.concatenate(values)
+    values = [step.objectives[:, :objectives] for _, step in steps]  # and no measures or gradients
+    told = np.concatenate(values or [np.empty((0, objectives))])
     return {
         "step": np.repeat([number for number, _ in steps], sizes).astype(np.int64),
         "kind": np.repeat([step.kind for _, step in steps], sizes).astype(str),

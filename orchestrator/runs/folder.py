@@ -51,6 +51,32 @@ if TYPE_CHECKING:
 
 Status = Literal["running", "done", "stopped", "failed"]
 
+
+class _Settings(msgspec.Struct):
+    """What is read of a run's settings beside what `read_settings` checks."""
+
+    seed: int = 0
+    population: int = 0
+    generations: int = 0
+    refine: int = 0
+
+
+class _Run(msgspec.Struct):
+    """The shape of `run.json`, as far as anything depends on it."""
+
+    settings: _Settings | None = None
+    services: list[dict[str, Any]] | None = None
+    resumed: list[str] = []
+    lineage: dict[str, Any] | None = None
+
+
+class _Event(msgspec.Struct):
+    """The shape of a line of `events.jsonl`."""
+
+    event: str = ""
+    generation: int = 0
+
+
 LATEST = "latest"
 LOOK_S = 0.5
 """Who looks whether a run lives holds its lock for an instant; a run waits so long for that."""
@@ -95,8 +121,11 @@ class RunFolder:
 
         Raises:
             BadRequestError: `path` is no run folder.
+            StorageError: it cannot be looked at.
         """
-        if not (path / "run.json").is_file():
+        with storing("look for a run", path):
+            found = (path / "run.json").is_file()
+        if not found:
             raise BadRequestError(
                 f"Wanted the folder of a run, but {path} holds no run.json: "
                 "name one such as runs/latest."
@@ -140,6 +169,7 @@ class RunFolder:
         with storing("read a run", path):
             content = path.read_bytes()
         try:
+            msgspec.json.decode(content, type=_Run)
             return msgspec.json.decode(content, type=dict[str, Any])
         except msgspec.MsgspecError as error:
             raise BadRequestError(
@@ -231,6 +261,7 @@ class RunFolder:
         with contextlib.suppress(OSError):
             for line in (self.path / "events.jsonl").read_bytes().splitlines():
                 with contextlib.suppress(msgspec.MsgspecError):
+                    msgspec.json.decode(line, type=_Event)
                     found.append(msgspec.json.decode(line, type=dict[str, Any]))
         return found
 
@@ -271,14 +302,14 @@ class RunFolder:
         write_whole(self.path / "latest.webp", content)
 
     def save_film(self) -> None:
-        """Make `evolution.webp` of the kept grids, where there are two or more.
+        """Make `evolution.webp` of the kept grids that can be read, where there are two or more.
 
         Raises:
             StorageError: it cannot be written.
         """
-        from orchestrator.runs.pictures import film
+        from orchestrator.runs.pictures import film, readable
 
-        grids = sorted((self.path / "grids").glob("*.webp"))
+        grids = [path for path in sorted((self.path / "grids").glob("*.webp")) if readable(path)]
         if len(grids) > 1:
             write_whole(self.path / "evolution.webp", film(grids))
 

@@ -222,7 +222,8 @@ class History:
         if self.plan.objectives > 1:
             population = self.algorithm.population
             pick = most_real if self.plan.pick == "pseudo-weights" else knee
-            self._champion = population.genomes[pick(population.objectives)]
+            row = pick(population.objectives) if population.any_scored else self._most_similar()
+            self._champion = population.genomes[row]
             return
         allowed = step.objectives[:, 0] < BANNED
         worth = -step.objectives[:, 0] if self.plan.weighted else step.similarity
@@ -230,6 +231,11 @@ class History:
         row = int(np.argmax(worth))
         if self._champion is None or worth[row] > self._worth:
             self._champion, self._worth = step.genomes[row].copy(), float(worth[row])
+
+    def _most_similar(self) -> int:
+        """The survivor's row to show where none has a number in every objective."""
+        similarity = [self.score(genome).similarity for genome in self.survivors]
+        return int(np.argmax(np.nan_to_num(similarity, nan=-np.inf)))
 
     def _mark_banned(self, step: Step) -> None:
         """Whom this choice bans; a banned champion is none any more."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.baseline import Baseline, read_baseline, sigmas
 from orchestrator.runs.folder import RunFolder
 from orchestrator.runs.pictures import read_recipe
+from orchestrator.runs.storage import storing
 from orchestrator.settings import target_of
 from orchestrator.terminal.columns import aligned
 from orchestrator.terminal.snapshot import printable
@@ -69,10 +70,14 @@ def summaries(root: Path) -> list[Summary]:
 
     Raises:
         BadRequestError: there is no such folder.
+        StorageError: it cannot be looked at.
     """
-    if not root.is_dir():
-        raise BadRequestError(f"{root} is no folder of runs; name one, or start: orchestrator run")
-    paths = [path.parent for path in root.glob("*/run.json") if not path.parent.is_symlink()]
+    with storing("look for runs", root):
+        if not root.is_dir():
+            raise BadRequestError(
+                f"{root} is no folder of runs; name one, or start: orchestrator run"
+            )
+        paths = [path.parent for path in root.glob("*/run.json") if not path.parent.is_symlink()]
     return [summary(path) for path in sorted(paths)]
 
 

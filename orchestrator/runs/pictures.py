@@ -110,6 +110,16 @@ def webp(image: Pixels) -> bytes:
     return file.getvalue()
 
 
+def readable(path: Path) -> bool:
+    """Whether a file is a whole picture."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
 def film(paths: Sequence[Path]) -> bytes:
     """Pictures one after the other as an animated WebP that stands still on the last one.
 

@@ -21,6 +21,8 @@ from protocol.messages import Name, Role
 FOLDER = "swaps"
 MAX_BYTES = 4096
 LOOK_S = 0.1
+PATIENT_S = 600.0
+"""How long to wait for an answer: a model may load for minutes, between long generations."""
 T = TypeVar("T")
 
 
@@ -53,7 +55,7 @@ def ask(folder: RunFolder, wish: Wish) -> str:
 
     Raises:
         BadRequestError: nobody grows the run, or the wish was refused.
-        ServiceError: the run ended before it answered.
+        ServiceError: the run ended before it answered, or does not answer.
     """
     _check_alive(folder)
     place = folder.path / FOLDER
@@ -62,10 +64,16 @@ def ask(folder: RunFolder, wish: Wish) -> str:
     token = secrets.token_hex(6)
     wished, answered = place / f"{token}.wish", place / f"{token}.answer"
     write_whole(wished, to_json(wish))
+    until = time.monotonic() + PATIENT_S
     try:
         while (found := _read(answered, Answer)) is None:
             if not folder.alive and not answered.exists():
                 raise ServiceError(f"{folder.path} ended before it could swap; resume it first")
+            if time.monotonic() > until:
+                raise ServiceError(
+                    f"{folder.path} has not answered for {PATIENT_S / 60:.0f} minutes, so the wish "
+                    "is taken back; see whether it is stopped, and ask again"
+                )
             time.sleep(LOOK_S)
     finally:
         for path in (wished, answered):

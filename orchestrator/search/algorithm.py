@@ -87,6 +87,11 @@ class Population:
     def __len__(self) -> int:
         return len(self.genomes)
 
+    @property
+    def any_scored(self) -> bool:
+        """Whether at least one row did not fail."""
+        return bool(np.isfinite(self.objectives).all(axis=1).any())
+
 
 @dataclass(frozen=True, eq=False)
 class HeatMap:

@@ -76,7 +76,8 @@ class ArchiveSearch(Algorithm):
         return self._lay(seen)
 
     def _relearn(self, rescored: Population) -> Population:
-        if self._archive is None:
+        if self._archive is None or not rescored.any_scored:
+            self._archive = None  # with nothing to put into it, the grid is laid anew
             return rescored
         self._archive.clear()
         self._add(rescored)

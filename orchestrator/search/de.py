@@ -19,6 +19,8 @@ Genes = npt.NDArray[np.float64]
 class DifferentialEvolution(Algorithm):
     """Each trial fights its own target and replaces it if it is no worse."""
 
+    breeds = False  # every member does, whatever it scored
+
     def __init__(self, settings: Settings) -> None:
         super().__init__("de", settings)
         self._rng = np.random.default_rng(settings.seed)

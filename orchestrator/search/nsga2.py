@@ -1,6 +1,7 @@
 """NSGA-II (Deb et al. 2002) for two or more objectives, through pymoo.
 
-Survival by non-domination rank, then crowding distance; parents by tournaments on the same two.
+Survival by non-domination rank, then crowding distance. In a tournament that parent wins which
+dominates the other, else the lonelier: pymoo's default, which ranks do not enter.
 """
 
 from typing import Any

@@ -27,6 +27,8 @@ TINY = 1e-32
 class ThesisDE(Algorithm):
     """Each trial fights its own target and replaces it if it is better."""
 
+    breeds = False  # every member does, whatever it scored
+
     def __init__(self, settings: Settings) -> None:
         super().__init__("thesis-de", settings)
         self._rng = np.random.default_rng(settings.seed)

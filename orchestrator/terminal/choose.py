@@ -1,10 +1,13 @@
 """Which display this terminal gets.
 
-| ui      | a terminal that can move its cursor  | a pipe, a file, TERM=dumb, no UTF-8 |
+| ui      | a terminal that can move its cursor  | others: see below                   |
 |---------|--------------------------------------|-------------------------------------|
 | `auto`  | live                                 | plain                               |
 | `live`  | live                                 | plain, and says so                  |
 | others  | as asked                             | as asked                            |
+
+Others are a pipe, a file, TERM=dumb, one without UTF-8, and any while a shell has the run in the
+background.
 
 Pictures (`auto`) need 256 colours or more; `half` draws them with fewer. Without any colour they
 would be a solid block, so NO_COLOR always leaves them out. `kitty` and `sixel` draw them as pixels,
@@ -15,6 +18,7 @@ late and look like key presses.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 from orchestrator.terminal.plain import JsonDisplay, PlainDisplay, QuietDisplay
@@ -109,7 +113,15 @@ def can_redraw(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Whether `stream` is a terminal that can move its cursor and show braille."""
     encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
     dumb = environ.get("TERM", "").lower() in {"", "dumb", "unknown"}
-    return stream.isatty() and not dumb and encoding == "utf8"
+    return stream.isatty() and not dumb and encoding == "utf8" and _in_front(stream)
+
+
+def _in_front(stream: TextIO) -> bool:
+    """Whether this process may draw now: a shell has not put it into the background."""
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except OSError:  # it is no terminal of this session, so no shell of it is disturbed
+        return True
 
 
 def make_painter(images: Images, stream: TextIO, environ: Mapping[str, str]) -> Painter | None:

@@ -59,5 +59,5 @@ def test_a_list_without_targets_is_refused(tmp_path: Path, content: bytes) -> No
 
 def test_targets_are_read_a_line_each(tmp_path: Path) -> None:
     path = tmp_path / "targets.txt"
-    path.write_text("# cars\na red car\n\n  a blue car  \n")
+    path.write_text("# cars\na red car\n\n  a blue car  \n", encoding="utf-8-sig")
     assert read_targets(path) == ["a red car", "a blue car"]

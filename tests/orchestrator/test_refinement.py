@@ -114,6 +114,9 @@ def test_an_archive_is_filled_and_resumed(settings: RunSettings, algorithm: str)
     assert archive["heat_map"].shape == (5, 5)
     assert np.nanmin(archive["heat_map"]) == archive["objectives"].min()
     assert archive["edges_0"].shape == (6,)
+    refined = grow(replace(wanted, generations=3, refine=1))
+    with np.load(refined / "populations" / "000003.npz") as kept:  # as evolution left it
+        assert kept["heat_map"].shape == (5, 5)
 
 
 def test_measures_that_are_none_are_refused(settings: RunSettings) -> None:

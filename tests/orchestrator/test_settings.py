@@ -19,6 +19,21 @@ prompts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, ma
 )
 
 
+def test_what_is_no_utf8_is_refused() -> None:
+    for settings in (RunSettings("a \udcff car"), RunSettings("a car", space="\udcff")):
+        with pytest.raises(BadRequestError, match="is not UTF-8"):
+            settings.check()
+
+
+def test_a_prompt_may_look_like_an_option() -> None:
+    settings = RunSettings("-5 degrees", refine=3, discriminator="none")
+    assert settings.command().endswith("--seed 0 -- '-5 degrees'")
+    fork = settings.fork_command("runs/0001-a", 4)
+    assert fork.startswith("orchestrator fork runs/0001-a --at 4 --generator mini-car --clip")
+    assert "--discriminator none" in fork
+    assert fork.endswith("--refine 3 -- '-5 degrees'")
+
+
 @hypothesis.settings(deadline=None)  # the first imports the command line
 @given(
     prompts,

@@ -20,6 +20,7 @@ from orchestrator.settings import RunSettings
 from orchestrator.terminal import Snapshot
 from orchestrator.terminal.plain import QuietDisplay
 from orchestrator.verify import verify_run
+from protocol.errors import BadRequestError
 from protocol.patience import Patience
 from tests.orchestrator.ensemble import (  # the fixtures among them
     Fleet,
@@ -27,6 +28,7 @@ from tests.orchestrator.ensemble import (  # the fixtures among them
     digest,
     events,
     fleet,
+    fork,
     grow,
     kinds,
     quiet,
@@ -117,6 +119,22 @@ def test_clip_and_discriminator_swap_too(settings: RunSettings, fleet: Fleet) ->
     assert [granted for granted, _ in display.answers()] == [True, True]
     assert "".join(kinds(folder)) == "ggrgggg"  # a judge that was not there before
     assert verify_run(folder).generations == 6
+
+
+def test_a_front_keeps_what_its_numbers_mean(settings: RunSettings, fleet: Fleet) -> None:
+    front = replace(settings, algorithm="nsga2", diversity=True, generations=3)
+    alone = replace(front, discriminator="none")
+    display = Wishing([(1, wish("discriminator", fleet["discriminator"]))])
+    folder = grow(alone, display)
+    ((granted, why),) = display.answers()
+    assert not granted
+    assert "trades similarity, diversity, but with these models it would be similarity, real" in why
+    assert digest(folder) == digest(grow(alone))
+    judged = grow(front)
+    before = list(settings.runs.iterdir())
+    with pytest.raises(BadRequestError, match="keep the same judges"):
+        fork(judged, generations=5, discriminator="none")
+    assert list(settings.runs.iterdir()) == before
 
 
 def test_another_latent_space_needs_reseed(settings: RunSettings, fleet: Fleet) -> None:

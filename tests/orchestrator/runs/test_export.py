@@ -1,6 +1,7 @@
 """A journal as tables for other programs."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,17 @@ def test_every_row_of_the_journal_is_there(run: Path) -> None:
         genomes = [one.genomes for one in journal.steps() if len(one.genomes)]
     assert (columns["gene_1"] == np.concatenate([one[:, 1] for one in genomes])).all()
     assert np.isnan(columns["gene_3"]).tolist() == [False] * 6 + [True] * 3
+
+
+def test_a_row_of_gradients_is_told_with_its_objectives_alone(run: Path) -> None:
+    rng = np.random.default_rng(1)
+    refined = step("refinement", 3, 2, rng)
+    told = np.concatenate([refined.objectives, rng.random((3, 2))], axis=1)
+    with Journal.open(run / NAME) as journal:
+        journal.append(replace(refined, objectives=told))
+    columns = read_columns(run / NAME)
+    assert columns["objective_0"][-3:].tolist() == refined.objectives[:, 0].tolist()
+    assert "objective_1" not in columns
 
 
 def test_csv_and_npz_hold_the_same(run: Path, tmp_path: Path) -> None:

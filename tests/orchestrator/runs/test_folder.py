@@ -116,6 +116,11 @@ def test_grids_are_kept_and_the_latest_replaced(tmp_path: Path) -> None:
     with Image.open(path) as image:
         assert image.size == (18, 18)
     assert names_in(folder.path) == ["grids", "latest.webp"]
+    folder.save_film()
+    film = (folder.path / "evolution.webp").read_bytes()
+    (folder.path / "grids" / "000002.webp").write_bytes(path.read_bytes()[:40])
+    folder.save_film()  # a damaged grid is left out
+    assert (folder.path / "evolution.webp").read_bytes() == film
 
 
 def test_a_population_opens_in_a_notebook_without_pickle(tmp_path: Path) -> None:

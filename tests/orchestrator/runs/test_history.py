@@ -97,6 +97,16 @@ def test_a_reseed_begins_afresh_and_keeps_the_curves() -> None:
     assert (history.generation, len(history.best)) == (3, 3)
 
 
+def test_a_front_without_a_number_shows_its_most_similar_and_goes_on() -> None:
+    history = History(PLANS[2])
+    history.begin(CONDITIONS)
+    step = scored(history, "generation", history.algorithm.ask())
+    history.take(replace(step, objectives=np.full_like(step.objectives, np.nan)))
+    assert history.champion.tobytes() == step.genomes[step.similarity.argmax()].tobytes()
+    history.take(scored(history, "generation", history.algorithm.ask()))
+    assert np.isfinite(history.algorithm.population.objectives).any()
+
+
 def replace_size(size: int) -> Segment:
     return Segment("w", "real", size, -10, 10, "normal")
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.runs import RunFolder
 from orchestrator.runs.listing import recall, summaries, summary
-from protocol.errors import BadRequestError
+from protocol.errors import BadRequestError, StorageError
 
 SETTINGS = {"prompt": "a car", "algorithm": "ga", "generator": "mini", "generations": 9}
 
@@ -46,6 +46,33 @@ def test_runs_are_listed_with_how_they_went(tmp_path: Path) -> None:
     assert [one["status"] for one in printed] == ["done", "killed", "killed", "damaged"]
     with pytest.raises(BadRequestError, match="no folder of runs"):
         summaries(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"settings": "x"}, {"settings": {"seed": "x"}}, {"services": ["a"]}, {"resumed": 5}],
+    ids=str,
+)
+def test_a_run_that_says_nonsense_is_damaged(tmp_path: Path, entry: dict[str, object]) -> None:
+    folder = make(tmp_path, 0.1)
+    run = json.loads((folder.path / "run.json").read_text())
+    (folder.path / "run.json").write_text(json.dumps({**run, **entry}))
+    assert summary(folder.path).status == "damaged"
+    for command in (["show"], ["watch", "--once", "--ui", "plain"]):
+        with pytest.raises(BadRequestError, match="is damaged: Expected"):
+            CliRunner().invoke(app, [*command, str(folder.path)], catch_exceptions=False)
+
+
+def test_an_event_that_says_nonsense_is_left_out(tmp_path: Path) -> None:
+    folder = make(tmp_path, 0.1)
+    folder.append_event({"event": "generation", "generation": "x", "best": 0.9})
+    assert [event["generation"] for event in folder.events()] == [1]
+
+
+def test_paths_that_cannot_be_looked_at_are_refused_in_a_sentence() -> None:
+    for look in (RunFolder.open, summaries):
+        with pytest.raises(StorageError, match="file name too long"):
+            look(Path("x" * 5_000))
 
 
 def test_the_best_is_that_of_the_models_of_now(tmp_path: Path) -> None:

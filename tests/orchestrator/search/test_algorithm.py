@@ -225,6 +225,17 @@ def test_a_search_survives_batches_in_which_everything_failed(
     assert np.isfinite(algorithm.population.objectives).all()
 
 
+def test_a_search_survives_a_rescoring_in_which_everything_failed(
+    name: str, real_space: LatentSpace
+) -> None:
+    algorithm = make(name, real_space)
+    grow(algorithm, 4)
+    algorithm.rescore(np.full((len(algorithm.population), algorithm.settings.columns), np.nan))
+    assert not algorithm.population.any_scored
+    grow(algorithm, 2)
+    assert algorithm.population.any_scored
+
+
 def test_flat_and_huge_objectives_never_stop_a_search(name: str, real_space: LatentSpace) -> None:
     algorithm = make(name, real_space)
     m = algorithm.settings.columns

@@ -42,6 +42,11 @@ def test_the_terminal_and_the_wish_decide(ui: Any, stream: Any, environ: Any, ki
     assert type(make_display(ui, "auto", stream, environ)) is kind
 
 
+def test_a_run_in_the_background_leaves_the_screen_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.tcgetpgrp", lambda _: -1)
+    assert type(make_display("auto", "auto", Tty(), XTERM)) is PlainDisplay
+
+
 @pytest.mark.parametrize(
     ("images", "environ", "shown"),
     [
