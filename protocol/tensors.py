@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 DType = Literal["uint8", "int64", "float32"]
 ITEM_BYTES: dict[str, int] = {"uint8": 1, "int64": 8, "float32": 4}
 MAX_RANK = 8
-MAX_ITEMS = 1 << 48  # also of an empty tensor's other sides, which numpy multiplies all the same
+MAX_ITEMS = 1 << 60  # also of an empty tensor's other sides, which numpy multiplies all the same
 INLINE_BYTES = 1024  # below this a frame of its own costs more than the copy (one ZMTP part)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,11 @@ from hypothesis import HealthCheck, settings
 import benchmarks  # noqa: F401 # which turns the memory for answers off: see below
 
 os.environ.pop("GLASSHOUSE_REMEMBER_MB", None)  # measurements ask twice; services remember
+
+# Tests send signals, which a shell that started them in the background may have them ignore.
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 # A loaded machine must not change a verdict: properties have no deadline of their own.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
