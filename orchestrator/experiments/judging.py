@@ -74,9 +74,9 @@ def judge(folder: Path) -> None:
         targets = {unit.pair[0]: read_settings(unit.settings) for unit in units}
         targets |= {text: RunSettings(text) for text in document.also if text not in targets}
         left: dict[str, list[Grown]] = {}
-        for unit in units:
+        for unit in [one for one in units if not one.reference]:
             found = finished(folder / CELLS / unit.cell)
-            if found is not None and not unit.reference and _lacking(results, unit, targets):
+            if found is not None and _lacking(results, document, unit, targets):
                 one = Grown(unit, read_settings(unit.settings), found)
                 left.setdefault(one.settings.clip, []).append(one)
         for clip, cells in left.items():
@@ -87,9 +87,8 @@ def judge(folder: Path) -> None:
                     bench.judge(cells[start : start + PORTION])
 
 
-def _lacking(results: Results, unit: Unit, targets: Iterable[str]) -> bool:
+def _lacking(results: Results, document: Document, unit: Unit, targets: Iterable[str]) -> bool:
     """Whether something that the document asks of a cell was not asked yet."""
-    document = results.document
     clips = {unit.settings["clip"], document.judge} - {""}
     seen = {row[:2] for row in results.rows("looks", unit.cell)}
     read = {row[0] for row in results.rows("readings", unit.cell)}
@@ -168,10 +167,10 @@ class _Bench:
         for (profile, template), rows in alike.items():
             shown = [read_pixels(cells[row].folder / "best.png") for row in rows]
             seen = embed_pictures(clip, shown, find_profile(profile).preprocessing)
-            found[rows] = seen @ self._wanted(clip, template).T
+            found[rows] = seen @ self._embedded(clip, template).T
         return found
 
-    def _wanted(self, clip: Replicas, template: str) -> Float32:
+    def _embedded(self, clip: Replicas, template: str) -> Float32:
         """(targets, d) float32, as searches with this template follow them."""
         asked = [replace(one, template=template) for one in self.targets.values()]
         return np.stack([embed_target(clip, one)[0] for one in asked])

@@ -174,8 +174,12 @@ class Material:
 
     def panel(self, unit: Unit) -> str:
         """All its other levels but prompt and seed: only units of one panel are compared."""
+        return ", ".join(self._others(unit))
+
+    def _others(self, unit: Unit) -> list[str]:
+        """Its levels of axes that are neither compared nor prompt and seed."""
         apart = UNIT_AXES | {self.document.compare}
-        return ", ".join(name for axis, name in unit.factors.items() if axis not in apart)
+        return [name for axis, name in unit.factors.items() if axis not in apart]
 
     def panels(self) -> dict[str, dict[str, list[Unit]]]:
         """Panel -> level -> units, in the order of the plan."""
@@ -186,10 +190,9 @@ class Material:
 
     def pooled(self) -> dict[str, dict[str, list[Unit]]]:
         """Level of another axis -> level -> the units of all panels that have it."""
-        apart = UNIT_AXES | {self.document.compare}
         found: dict[str, dict[str, list[Unit]]] = {}
         for unit in self.units:
-            others = [name for axis, name in unit.factors.items() if axis not in apart]
+            others = self._others(unit)
             for name in others if len(others) > 1 else ():
                 levels = found.setdefault(f"all of {name}", {})
                 levels.setdefault(self.level(unit), []).append(unit)

@@ -169,12 +169,13 @@ class RunFolder:
         with storing("read a run", path):
             content = path.read_bytes()
         try:
-            msgspec.json.decode(content, type=_Run)
-            return msgspec.json.decode(content, type=dict[str, Any])
+            found = msgspec.json.decode(content, type=dict[str, Any])
+            msgspec.convert(found, _Run)
         except msgspec.MsgspecError as error:
             raise BadRequestError(
                 f"Wanted a run's settings, but {path} is damaged: {error}."
             ) from None
+        return found
 
     def finish(self, status: Status, exit_code: int) -> None:
         """Record how the run ended.
@@ -261,8 +262,9 @@ class RunFolder:
         with contextlib.suppress(OSError):
             for line in (self.path / "events.jsonl").read_bytes().splitlines():
                 with contextlib.suppress(msgspec.MsgspecError):
-                    msgspec.json.decode(line, type=_Event)
-                    found.append(msgspec.json.decode(line, type=dict[str, Any]))
+                    event = msgspec.json.decode(line, type=dict[str, Any])
+                    msgspec.convert(event, _Event)
+                    found.append(event)
         return found
 
     def append_event(self, event: Mapping[str, Any]) -> None:

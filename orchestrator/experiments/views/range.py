@@ -89,7 +89,8 @@ def _mismatched(material: Material, unit: Unit) -> list[float]:
     """How similar this prompt is to the best pictures of runs that differ in their prompt alone."""
     own, clip = unit.pair[0], str(unit.settings["clip"])
     asked = dict.fromkeys(("prompt", "likes"))
+    held = {**unit.settings, **asked}
     apart = [one for one in material.units if one.pair[0] != own]
-    alike = [one for one in apart if {**one.settings, **asked} == {**unit.settings, **asked}]
+    alike = [one for one in apart if {**one.settings, **asked} == held]
     looks = [row for one in alike for row in material.results.rows("looks", one.cell)]
     return [similarity for name, target, similarity in looks if (name, target) == (clip, own)]
