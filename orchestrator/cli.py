@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.commands import config, experiment, fleet, grow, judge, keys, look, models, tell
-from protocol.errors import GlasshouseError
+from protocol.errors import mistakes_in_one_sentence
 
 app = typer.Typer(
     help='Grow pictures by evolution: orchestrator run "a yellow car in the city"',
@@ -63,9 +63,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
-    except GlasshouseError as error:
-        print(f"orchestrator: {error.message}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        with mistakes_in_one_sentence("orchestrator"):
+            app()
     except KeyboardInterrupt:
         sys.exit(130)

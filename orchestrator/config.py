@@ -16,7 +16,6 @@ environment, then file, then preset, then default. This module reads and refuses
 command line's business (`commands/config.py`).
 """
 
-import difflib
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import ConfigError
+from protocol.naming import did_you_mean
 
 NAME: Final = "glasshouse.toml"
 SECTIONS: Final = ("fleet", "run", "runs")
@@ -76,7 +76,9 @@ class Described:
         if name and not self.runs:
             raise ConfigError(f"{self.path} describes no run of its own: wanted [runs.{name}]")
         if name and name not in self.runs:
-            raise ConfigError(f"{self.path} describes no run '{name}'{_nearest(name, self.runs)}")
+            raise ConfigError(
+                f"{self.path} describes no run '{name}'{did_you_mean(name, self.runs)}"
+            )
         return {**self.run, **self.runs.get(name, {})}
 
     def place(self, parameter: str, name: str) -> str:
@@ -155,9 +157,4 @@ def _value(where: str, name: str, key: Key, said: object) -> object:
 def _refuse_unknown(where: str, said: Collection[str], known: Collection[str]) -> None:
     for name in said:
         if name not in known:
-            raise ConfigError(f"{where} knows no '{name}'{_nearest(name, known)}")
-
-
-def _nearest(name: str, known: Collection[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"; did you mean '{nearest[0]}'?" if nearest else ""
+            raise ConfigError(f"{where} knows no '{name}'{did_you_mean(name, known)}")

@@ -5,7 +5,6 @@ without trying (how long models take that never ran here, what a GPU will hold) 
 unknown, and not guessed.
 """
 
-import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from orchestrator.terminal.snapshot import clock, printable
 from protocol.client import Client
 from protocol.errors import BadRequestError, WeightsError
 from protocol.messages import Role
-from protocol.naming import is_endpoint, split_model, weights_path
+from protocol.naming import did_you_mean, is_endpoint, split_model, weights_path
 
 PROCESS_MB = 500
 """What a service takes besides its weights, torch above all; the small ones take 340 to 490."""
@@ -198,8 +197,7 @@ def _weights(role: Role, model: str) -> float | None:
     model, _ = split_model(model)
     rows = {row.name: row for row in catalogue() if row.role == role}
     if model not in rows:
-        nearest = difflib.get_close_matches(model, rows, n=1, cutoff=0.0)
-        hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
+        hint = did_you_mean(model, rows)
         raise BadRequestError(f"there is no {role} model '{model}'{hint} see: orchestrator models")
     return _size(rows[model])
 

@@ -11,13 +11,13 @@ One setting is not theirs: the thesis's DE took BigGAN's 1,000 bits for real num
 latent space here has; `DeepMindBigGAN256_de` searches the class embedding instead.
 """
 
-import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from orchestrator.settings import RunSettings
 from protocol.errors import ConfigError
+from protocol.naming import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,8 @@ def find_preset(name: str) -> Preset:
     """
     found = {preset.name: preset for preset in PRESETS}
     if name not in found:
-        nearest = difflib.get_close_matches(name, found, n=1, cutoff=0.0)[0]
         raise ConfigError(
-            f"there is no preset '{name}'; did you mean '{nearest}'? see: orchestrator presets"
+            f"there is no preset '{name}'{did_you_mean(name, found)} see: orchestrator presets"
         )
     return found[name]
 

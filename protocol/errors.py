@@ -17,12 +17,17 @@ side. Messages are one sentence: what was wanted, what came, what to do. The tre
       x ProtocolError          protocol        5  bytes that are no message of this protocol
         + VersionError         version         5  the peer speaks another version
       x WeightsError           weights         6  a model's file is missing or damaged
-      x StorageError           storage         7  a run folder cannot be written
+      x StorageError           storage         7  a file or folder cannot be used
 
 The second column is the stable wire code, the third the exit code of the command line.
 """
 
-from typing import ClassVar
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Final
+
+SHOWN: Final = 120  # characters of a file's name
 
 
 class GlasshouseError(Exception):
@@ -131,7 +136,7 @@ class WeightsError(GlasshouseError):
 
 
 class StorageError(GlasshouseError):
-    """A run folder cannot be written (full disk, read-only folder)."""
+    """A file or folder cannot be read or written (full disk, read-only folder)."""
 
     code = "storage"
     exit_code = 7
@@ -147,3 +152,25 @@ BY_CODE: dict[str, type[GlasshouseError]] = {cls.code: cls for cls in _walk(Glas
 def from_wire(code: str, message: str) -> GlasshouseError:
     """The error that a peer sent; an unknown code becomes the root class."""
     return BY_CODE.get(code, GlasshouseError)(message)
+
+
+@contextmanager
+def mistakes_in_one_sentence(program: str) -> Iterator[None]:
+    """For a command line's `main`: a mistake ends it with its sentence on stderr and exit code.
+
+    What the system says of a file, such as a name that is too long, counts as StorageError.
+    """
+    try:
+        yield
+    except GlasshouseError as error:
+        mistake = error
+    except OSError as error:
+        if error.filename is None:  # nothing that a user named: it is a fault of ours
+            raise
+        name = str(error.filename)
+        shown = name if len(name) <= SHOWN else f"{name[:SHOWN]}…"
+        mistake = StorageError(f"{shown} cannot be used: {error.strerror}")
+    else:
+        return
+    sys.stderr.write(f"{program}: {mistake.message}\n")
+    sys.exit(mistake.exit_code)

@@ -5,8 +5,9 @@ loads it, such as `mini-car,noise=none,precision=bf16`; here nobody knows what t
 model with other options is another model everywhere: by its name here, by its digest on the wire.
 """
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from protocol.errors import BadRequestError
@@ -77,17 +78,35 @@ def model_key(model: str) -> str:
 
 
 def weights_path(model: str) -> Path | None:
-    """The file, or the folder with a `config.json`, by which a model was named; else None."""
+    """The file, or the folder with a `config.json`, by which a model was named; else None.
+
+    Raises:
+        BadRequestError: no file can have that name, as one that is too long.
+    """
     name, _ = _parts(model)
     if is_endpoint(name):
         return None
-    named = name.endswith(WEIGHTS) or (Path(name) / "config.json").is_file()
-    return Path(name) if named else None
+    path = Path(name)
+    is_weights = name.endswith(WEIGHTS)
+    try:
+        found = (path if is_weights else path / "config.json").is_file()
+    except OSError as error:
+        raise BadRequestError(
+            f"'{name[:40]}…' names no model: {error.strerror}; give a path, or see: orchestrator "
+            "models"
+        ) from error
+    return path if is_weights or found else None
 
 
 def is_endpoint(model: str) -> bool:
     """Whether a model was named by the address of a service, or of several."""
     return "://" in model
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a refusal: `; did you mean 'NEAREST'?`, or nothing where nothing is known."""
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    return f"; did you mean '{nearest[0]}'?" if nearest else ""
 
 
 def _parts(model: str) -> tuple[str, str | None]:

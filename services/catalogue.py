@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from protocol.errors import BadRequestError, WeightsError
-from protocol.naming import split_model
+from protocol.naming import WEIGHTS, split_model, weights_path
 from services.fetching.folder import added_models, models_folder
 
 if TYPE_CHECKING:  # it would bring numpy, which `service models` does not need
@@ -347,8 +347,9 @@ def find_model(named: str, role: Role) -> Model:
 
 
 def _find_model(name: str, role: Role) -> Model:
-    if name.endswith(".safetensors"):
-        return Model(name, role, str(Path(name).absolute()), "a file of yours", source="")
+    path = weights_path(name)
+    if path is not None and name.endswith(WEIGHTS):
+        return Model(name, role, str(path.absolute()), "a file of yours", source="")
     models = all_models()
     for model in models:
         if model.name == name and model.role == role:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from protocol.errors import GlasshouseError
+from protocol.errors import mistakes_in_one_sentence
 from services.fetching.commands import app as models
 
 app = typer.Typer(
@@ -201,8 +201,5 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
-    try:
+    with mistakes_in_one_sentence("service"):
         app()
-    except GlasshouseError as error:
-        print(f"service: {error.message}", file=sys.stderr)
-        sys.exit(error.exit_code)

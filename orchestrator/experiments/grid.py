@@ -26,7 +26,6 @@ that is none is refused with the nearest that is one.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 import math
@@ -44,6 +43,7 @@ from orchestrator.runs.slug import slug
 from orchestrator.runs.storage import storing, to_json
 from orchestrator.settings import RunSettings, captioning
 from protocol.errors import BadRequestError, ConfigError
+from protocol.naming import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -181,9 +181,8 @@ def find(named: str) -> Path:
         return known[named]
     if path.is_file():
         return path
-    nearest = _nearest(path.stem, known)
     raise BadRequestError(
-        f"there is no experiment file {named}; did you mean '{nearest}'? "
+        f"there is no experiment file {named}{did_you_mean(path.stem, known)} "
         "see: orchestrator experiment ls"
     )
 
@@ -261,11 +260,7 @@ def _check_keys(
 ) -> None:
     for key in found:
         if key not in known:
-            raise ConfigError(f"{what} has no '{key}'; did you mean '{_nearest(key, known)}'?")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    return difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]
+            raise ConfigError(f"{what} has no '{key}'{did_you_mean(key, known)}")
 
 
 def _cells(document: Document, changes: Mapping[str, object], beside: Path) -> Iterator[Cell]:

@@ -7,7 +7,7 @@ package imports neither pymoo nor cma.
 
 from orchestrator.search.algorithm import Algorithm, Objectives, Population, Settings
 from orchestrator.search.catalogue import AlgorithmInfo, Parameter, describe_algorithms
-from orchestrator.search.choice import check_choice, default_algorithm, make_algorithm
+from orchestrator.search.choice import check_choice, make_algorithm
 from orchestrator.search.pareto import (
     Picks,
     knee,
@@ -30,7 +30,6 @@ __all__ = [
     "Settings",
     "check_choice",
     "check_refinable",
-    "default_algorithm",
     "describe_algorithms",
     "knee",
     "knee_and_extremes",

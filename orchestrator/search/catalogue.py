@@ -90,7 +90,7 @@ PUBLISHED = (
 ALGORITHMS: tuple[AlgorithmInfo, ...] = (
     AlgorithmInfo(
         name="sep-cma-es",
-        meaning="adapts a normal distribution, gene by gene; best per evaluation on real numbers",
+        meaning="adapts a normal distribution, gene by gene; in w the highest by its own CLIP",
         objectives="one",
         least_population=4,
         kinds=("real",),
@@ -110,7 +110,7 @@ ALGORITHMS: tuple[AlgorithmInfo, ...] = (
     ),
     AlgorithmInfo(
         name="ga",
-        meaning="genetic algorithm: breeds the best, for genes of any kind",
+        meaning="genetic algorithm: breeds the best, for genes of any kind; the default",
         objectives="one",
         least_population=2,
         kinds=ALL_KINDS,

@@ -3,7 +3,6 @@
 Importing this module imports no optimiser: an algorithm's own module is imported when one is made.
 """
 
-import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
@@ -13,15 +12,9 @@ from orchestrator.search.catalogue import ALGORITHMS, AlgorithmInfo, Parameter
 from orchestrator.search.space import layout
 from protocol.errors import ConfigError
 from protocol.latent import LatentSpace
+from protocol.naming import did_you_mean
 
 T = TypeVar("T")
-
-
-def default_algorithm(space: LatentSpace, objectives: int = 1) -> str:
-    """The name of the algorithm to use when nothing is said."""
-    if objectives > 1:
-        return "nsga2"
-    return "sep-cma-es" if all(segment.kind == "real" for segment in space.segments) else "ga"
 
 
 def make_algorithm(
@@ -105,16 +98,13 @@ def _check_fit(info: AlgorithmInfo, space: LatentSpace, objectives: int) -> None
             f"{info.name} minimises one objective, but got {objectives}; use nsga2 for several"
         )
     if info.objectives == "several" and objectives == 1:
-        raise ConfigError(
-            f"{info.name} trades several objectives off, but got 1; "
-            f"use {default_algorithm(space)} for one"
-        )
+        raise ConfigError(f"{info.name} trades several objectives off, but got 1; use ga for one")
     for segment in space.segments:
         if segment.kind not in info.kinds:
             raise ConfigError(
                 f"{info.name} searches {' and '.join(info.kinds)} segments, but '{segment.name}' "
                 f"of latent space '{space.name}' is {segment.kind}; "
-                f"use {default_algorithm(space, objectives)}"
+                f"use {'ga' if objectives == 1 else 'nsga2'}"
             )
 
 
@@ -152,7 +142,6 @@ def _known(name: str, known: Mapping[str, T], what: str) -> T:
         return known[name]
     if not known:
         raise ConfigError(f"there is no {what} called '{name}', and none at all")
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
     raise ConfigError(
-        f"there is no {what} called '{name}'; did you mean '{nearest}'? known: {', '.join(known)}"
+        f"there is no {what} called '{name}'{did_you_mean(name, known)} known: {', '.join(known)}"
     )

@@ -1,9 +1,9 @@
 """CMA-ES (Hansen 2016, arXiv 1604.00772) and sep-CMA-ES (Ros and Hansen 2008) through `cma`.
 
-sep-CMA-ES has a diagonal covariance, linear in the genome's size, and is the one to use in latent
-spaces; the full covariance is cubic in it. The best of `best_of` fresh genomes becomes the mean,
-and from then on every batch is a sample of the adapted normal distribution. The survivors are the
-last batch: this search has no elite, the journal keeps what was best.
+sep-CMA-ES has a diagonal covariance, linear in the genome's size, and is the one of the two for
+latent spaces; the full covariance is cubic in it. The best of `best_of` fresh genomes becomes the
+mean, and from then on every batch is a sample of the adapted normal distribution. The survivors are
+the last batch: this search has no elite, the journal keeps what was best.
 
 `cma` reads and changes global state in four places, each closed here: it draws from `np.random`
 (own `randn`), seeds it (`seed` NaN), checks step-size samples at random (`check_consistency`), and

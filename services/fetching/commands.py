@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protocol.errors import GlasshouseError
+from protocol.errors import mistakes_in_one_sentence
 
 if TYPE_CHECKING:
     from services.catalogue import Model
@@ -127,11 +127,8 @@ def import_(
 
 def run(program: str) -> None:
     """Run as a command of its own, called `program`; mistakes end in one sentence."""
-    try:
+    with mistakes_in_one_sentence(program.split(maxsplit=1)[0]):
         app(prog_name=program)
-    except GlasshouseError as error:
-        print(f"{program.split(maxsplit=1)[0]}: {error.message}", file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 def _say(line: str) -> None:

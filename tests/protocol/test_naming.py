@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from protocol.errors import BadRequestError
-from protocol.naming import join_model, model_key, split_model, weights_path, with_options
+from protocol.naming import (
+    did_you_mean,
+    join_model,
+    model_key,
+    split_model,
+    weights_path,
+    with_options,
+)
 
 
 def test_a_name_and_its_options_part_and_join() -> None:
@@ -59,3 +66,14 @@ def test_what_is_said_twice_is_refused() -> None:
         split_model("mini-car,noise=none,noise=const")
     with pytest.raises(BadRequestError, match="leave --precision out"):
         with_options("mini-car,precision=fp16", {"precision": "bf16"})
+
+
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    for named in ("a" * 5000, "a" * 5000 + ".safetensors"):
+        with pytest.raises(BadRequestError, match=r"'a{40}…' names no model: File name too long"):
+            weights_path(named)
+
+
+def test_refusals_name_what_is_nearest() -> None:
+    assert did_you_mean("mini-cat", ["mini-car", "gpt2"]) == "; did you mean 'mini-car'?"
+    assert did_you_mean("mini-cat", []) == ""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import orchestrator.search
-from orchestrator.search import default_algorithm, describe_algorithms, make_algorithm
+from orchestrator.search import describe_algorithms, make_algorithm
 from protocol.errors import BadRequestError, ConfigError
 from protocol.latent import LatentSpace
 
@@ -115,9 +115,3 @@ def test_numbers_may_be_written_as_text(real_space: LatentSpace) -> None:
         "sep-cma-es", real_space, population=8, seed=0, parameters={"sigma0": "0.5"}
     )
     assert made.settings.number("sigma0") == 0.5
-
-
-def test_the_default_fits_the_space(real_space: LatentSpace, mixed_space: LatentSpace) -> None:
-    assert default_algorithm(real_space) == "sep-cma-es"
-    assert default_algorithm(mixed_space) == "ga"
-    assert default_algorithm(real_space, 2) == "nsga2"
