@@ -80,7 +80,7 @@ def test_every_algorithm_is_made_under_its_own_name(real_space: LatentSpace) -> 
         (
             "nsga2",
             {"objectives": 1},
-            "nsga2 trades several objectives off, but got 1; use sep-cma-es",
+            "nsga2 trades several objectives off, but got 1; use ga",
         ),
         ("ga", {"objectives": 0}, "at least 1 objective"),
         ("ga", {"seed": -1}, "a seed is 0 or more"),
