@@ -201,7 +201,7 @@ class Material:
     def curves(self, unit: Unit) -> dict[str, Float64]:
         """A column for each of `generations`, each (generations,) float64."""
         rows = np.array(self.results.rows("generations", unit.cell), np.float64)
-        names = self.results.columns("generations")[1:]
+        names = list(self.results.columns("generations"))[1:]
         return {name: rows[:, place] for place, name in enumerate(names)}
 
 

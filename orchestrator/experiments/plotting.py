@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -29,10 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from orchestrator.experiments.material import Chart
 
 NOT_EXPORTED = {"pictures"}
 PARQUET = find_spec("pyarrow") is not None
+TYPES: Final = {"TEXT": (str, ""), "INTEGER": (np.int64, 0), "REAL": (np.float64, np.nan)}
+"""Kind of a column -> its dtype, and what stands for nothing."""
 
 
 def plot(folder: Path) -> Path:
@@ -94,7 +98,14 @@ def _export(results: Results, folder: Path) -> None:
     for table in TABLES:
         if table in NOT_EXPORTED:
             continue
-        columns = {name: np.array(values) for name, values in results.whole(table).items()}
+        kinds, values = results.columns(table), results.whole(table)
+        columns = {name: _typed(kind, values[name]) for name, kind in kinds.items()}
         write_table(columns, folder / "csv" / f"{table}.csv")
         if PARQUET:
             write_table(columns, folder / "parquet" / f"{table}.parquet")
+
+
+def _typed(kind: str, values: list[Any]) -> npt.NDArray[Any]:
+    """A column that has one type, whatever is missing: tables of two experiments join."""
+    dtype, missing = TYPES[kind]
+    return np.array([missing if value is None else value for value in values], dtype)

@@ -230,7 +230,8 @@ class Results:
         with self._transaction() as database:
             self._clear(database, cell.name)
             database.execute(
-                "INSERT INTO cells (cell, status, why, folder) VALUES (?, 'failed', ?, '')",
+                "INSERT INTO cells (cell, status, why, folder, evaluations) "
+                "VALUES (?, 'failed', ?, '', 0)",
                 [cell.name, why],
             )
 
@@ -283,16 +284,16 @@ class Results:
 
     def rows(self, table: str, cell: str) -> list[tuple[Any, ...]]:
         """The rows of one cell in one table, without its name, in the order of the key."""
-        columns = self.columns(table)[1:]
+        columns = list(self.columns(table))[1:]
         wanted = ", ".join(columns)
         return self._rows(
             f"SELECT {wanted} FROM {_own(table)} WHERE cell = ? ORDER BY {', '.join(columns[:2])}",  # noqa: S608 # ours
             [cell],
         )
 
-    def columns(self, table: str) -> list[str]:
-        """The names of a table's columns."""
-        return [name for _, name, *_ in self._rows(f"PRAGMA table_info({_own(table)})")]
+    def columns(self, table: str) -> dict[str, str]:
+        """A table's columns: name -> TEXT, INTEGER, REAL or BLOB."""
+        return {name: kind for _, name, kind, *_ in self._rows(f"PRAGMA table_info({_own(table)})")}
 
     def whole(self, table: str) -> dict[str, list[Any]]:
         """A table by columns, of the planned cells only."""

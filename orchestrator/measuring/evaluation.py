@@ -258,14 +258,13 @@ class _Table:
 def _settled(question: Question, subject: Subject) -> Question:
     """With the defaults that fit the pictures."""
     grown = subject.grown
-    if question.random and grown is None and not subject.generator:
+    if question.random and not subject.generator:
         raise BadRequestError("--random draws genomes of a run, but this is a folder of pictures")
     clip = question.clip or (grown.settings.clip if grown else DEFAULT_CLIP)
     classifiers = question.classifiers
     if not classifiers:
-        generator = grown.settings.generator if grown else subject.generator
-        own = f"{generator}-classifier"
-        known = {row.name for row in catalogue() if row.here} if generator else set()
+        own = f"{subject.generator}-classifier"
+        known = {row.name for row in catalogue() if row.here}
         classifiers = (DEFAULT_CLASSIFIER, *([own] if own in known else ()))
     judge = question.judge or (DEFAULT_JUDGE if clip == DEFAULT_CLIP else NONE)
     return replace(question, clip=clip, judge=judge, classifiers=tuple(dict.fromkeys(classifiers)))
@@ -277,8 +276,8 @@ def _wanted(question: Question, subject: Subject) -> dict[str, tuple[Role, str]]
         wanted["judge"] = ("clip", question.judge)
     for model in question.classifiers:
         wanted[model] = ("classifier", model)
-    if generator := subject.grown.settings.generator if subject.grown else subject.generator:
-        wanted["generator"] = ("generator", generator)
+    if subject.generator:
+        wanted["generator"] = ("generator", subject.generator)
     return wanted
 
 
@@ -295,13 +294,13 @@ def _pictures(
 ) -> tuple[Sequence[Images], Sequence[Images]]:
     """The pictures to measure, and random ones beside them."""
     grown = subject.grown
-    if subject.generator:
-        return _random(found["generator"], question.random), ()
-    if grown is None:
+    if not subject.generator:
         return subject.pictures, ()
+    generator = found["generator"]
+    if grown is None:
+        return _random(generator, question.random), ()
     rng = np.random.default_rng(grown.settings.seed)
     random = sample(grown.conditions.space, question.random, rng)
-    generator = found["generator"]
     return grown.draw(generator, grown.genomes), grown.draw(generator, random)
 
 

@@ -55,7 +55,7 @@ class Subject:
         path: where they are.
         pictures: those of a folder, in the order of their names.
         grown: of a run, what to draw; None for others.
-        generator: whose random pictures are meant; empty for others.
+        generator: of a run, or whose random pictures are meant; empty for a folder.
     """
 
     path: Path
@@ -95,4 +95,4 @@ def _files(path: Path) -> list[Path]:
 def _run(path: Path) -> Subject:
     found = last_population(path)
     grown = Grown(found.settings, found.conditions, found.genomes)
-    return Subject(path, grown=grown)
+    return Subject(path, grown=grown, generator=found.settings.generator)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow.parquet import read_table
 
 from orchestrator.experiments.grid import Experiment, read_experiment, reference_of
 from orchestrator.experiments.growing import CELLS, Tally, finished, grow
@@ -185,6 +186,11 @@ def test_everything_shown_is_made_from_the_results_alone(fleet: Fleet, tmp_path:
         rows = results.whole("generations")
     with (folder / "csv" / "generations.csv").open() as file:
         assert len(file.readlines()) == len(rows["cell"]) + 1 == 8 * 4 + 2 * 1 + 1
+    tables = {path.stem: read_table(path) for path in folder.glob("parquet/*.parquet")}
+    assert tables["generations"].to_pydict()["best"] == rows["best"]
+    kinds = {name: [str(field.type) for field in one.schema] for name, one in tables.items()}
+    assert kinds["readings"] == ["string", "int64", "string", "string", "double"]  # none was asked
+    assert kinds["cells"] == ["string"] * 4 + ["int64"] + ["double"] * 3 + ["string"]
 
 
 def test_what_was_grown_is_judged_once_by_those_that_no_search_saw(

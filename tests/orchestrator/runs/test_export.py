@@ -1,11 +1,13 @@
 """A journal as tables for other programs."""
 
 import csv
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow.parquet import read_table
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
@@ -72,17 +74,23 @@ def test_csv_and_npz_hold_the_same(run: Path, tmp_path: Path) -> None:
     assert rows[0]["kind"] == "generation"
 
 
-def test_parquet_holds_the_same_or_says_what_is_missing(run: Path, tmp_path: Path) -> None:
-    path = tmp_path / "out.parquet"
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        with pytest.raises(ConfigError, match="pyarrow"):
-            export_run(run, path)
-        return
-    export_run(run, path)
-    table = parquet.read_table(path)
-    assert table.column("step").to_pylist() == [1, 1, 1, 2, 2, 2, 4, 4, 4]
+def test_parquet_holds_the_same(run: Path, tmp_path: Path) -> None:
+    export_run(run, tmp_path / "out.parquet")
+    table = read_table(tmp_path / "out.parquet")
+    export_run(run, tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as columns:
+        assert table.column_names == columns.files
+        assert table["similarity"].to_pylist() == columns["similarity"].tolist()
+    assert table["step"].to_pylist() == [1, 1, 1, 2, 2, 2, 4, 4, 4]
+
+
+def test_without_pyarrow_parquet_says_what_to_install(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ConfigError, match=r"pip install glasshouse\[parquet\]"):
+        export_run(run, tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
 
 
 def test_another_ending_is_refused(run: Path, tmp_path: Path) -> None:
