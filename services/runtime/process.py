@@ -141,6 +141,7 @@ def claim_endpoint(endpoint: str) -> str:
     Raises:
         ConfigError: it is no endpoint, somebody listens there already, its path is another file's,
             or it is open to other machines and there are no keys, or nobody is allowed.
+            All is said now, not after the minutes in which a model is loaded.
     """
     path = socket_path(check_endpoint(endpoint))
     if path is None:
@@ -149,6 +150,9 @@ def claim_endpoint(endpoint: str) -> str:
                 f"{endpoint} is open to other machines, and nobody is allowed to use it; let "
                 "somebody in with: orchestrator keys allow KEY NAME"
             )
+        from services.runtime.server import check_free
+
+        check_free(endpoint)
         return endpoint
     if path.exists():
         if not is_socket(path):

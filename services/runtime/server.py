@@ -69,6 +69,25 @@ BYE_GRACE_S = 1.0
 """A client with ZMQ_IMMEDIATE forgets what it has not read when the connection ends."""
 
 
+def check_free(endpoint: str) -> None:
+    """Bind there and let go again.
+
+    Raises:
+        ConfigError: the port is taken, or the address is none of this machine.
+    """
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as probe:
+        _bind(probe, endpoint)
+
+
+def _bind(listener: zmq.Socket[bytes], endpoint: str) -> None:
+    try:
+        listener.bind(endpoint)
+    except zmq.ZMQError as error:
+        raise ConfigError(
+            f"{endpoint} cannot be bound ({error.strerror}); choose another --bind"
+        ) from error
+
+
 class Server:
     """One service, from bind to BYE.
 
@@ -103,12 +122,10 @@ class Server:
             self._router.setsockopt(option, value)
         self._guard = Guard(self._context, self._router, identity) if identity else None
         try:
-            self._router.bind(endpoint)
-        except zmq.ZMQError as error:
+            _bind(self._router, endpoint)
+        except ConfigError:
             self._context.destroy(linger=0)
-            raise ConfigError(
-                f"{endpoint} cannot be bound ({error.strerror}); choose another --bind"
-            ) from error
+            raise
         self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self.incarnation = incarnation or secrets.token_hex(8)
         self.shelf = Shelf(self.incarnation, role.slot_bytes)

@@ -149,20 +149,28 @@ def test_a_replayed_frame_gets_nothing_and_is_counted(server: Server, mine: keys
 
 
 def test_a_bind_beyond_this_machine_needs_keys_and_somebody_to_let_in() -> None:
-    claim_endpoint("tcp://127.0.0.1:7000")
+    claim_endpoint("tcp://127.0.0.1:0")
     with pytest.raises(ConfigError, match="orchestrator keys new"):
-        claim_endpoint("tcp://0.0.0.0:7000")
+        claim_endpoint("tcp://0.0.0.0:0")
     mine = keys.new_identity()
     with pytest.raises(ConfigError, match="orchestrator keys allow"):
-        claim_endpoint("tcp://0.0.0.0:7000")
+        claim_endpoint("tcp://0.0.0.0:0")
     keys.allow(mine.public.hex(), "me")
-    assert claim_endpoint("tcp://0.0.0.0:7000")
+    assert claim_endpoint("tcp://0.0.0.0:0")
 
 
 @pytest.mark.parametrize("endpoint", ["tcp://*:7000", "tcp://0.0.0.0:*", "nonsense"])
 def test_a_bind_is_an_endpoint_before_anything_else(endpoint: str) -> None:
     with pytest.raises(ConfigError, match="is no endpoint"):
         claim_endpoint(endpoint)
+
+
+def test_a_port_that_is_taken_is_said_before_a_model_is_loaded() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(ConfigError, match=f"{taken} cannot be bound .* choose another --bind"):
+            claim_endpoint(taken)
+    assert claim_endpoint(taken) == taken
 
 
 def test_a_bind_takes_the_place_of_no_other_file(tmp_path: Path) -> None:
