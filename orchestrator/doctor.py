@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from orchestrator.fleet.assemble import share_of_cores
 from orchestrator.fleet.offers import catalogue
 from protocol.endpoints import runtime_dir
 from protocol.errors import GlasshouseError
@@ -134,8 +135,8 @@ def torch() -> list[Finding]:
         last = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
         return [Finding("torch", "bad", last, "install Glasshouse again")]
     said = msgspec.json.decode(done.stdout, type=_Torch)
-    cores = len(os.sched_getaffinity(0))
-    findings = [Finding("torch", "ok", f"{said.version}, {said.threads} threads, {cores} cores")]
+    found = f"{said.version}, {said.threads} threads, {share_of_cores(1)} cores"
+    findings = [Finding("torch", "ok", found)]
     for index, gpu in enumerate(said.gpus):
         found = f"cuda:{index} {gpu.name}, {gpu.memory / 2**30:.0f} GiB"
         findings.append(Finding("device", "ok", found))

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from orchestrator.begin import new_run
-from orchestrator.fleet.assemble import ROLES
+from orchestrator.fleet.assemble import ROLES, share_of_cores
 from orchestrator.fleet.lasting import living
 from orchestrator.fleet.launcher import LocalLauncher, ServiceSpec
 from orchestrator.interrupts import StoppedError
@@ -189,10 +189,12 @@ def _services(
         GlasshouseError: why no search can begin.
     """
     wanted = {(role, model_key(getattr(one, role))): one for one in searches for role in ROLES}
+    ours = {key: one for key, one in wanted.items() if key[1] != "none" and not is_endpoint(key[1])}
     started = {}
-    for (role, model), settings in wanted.items():
-        spec = ServiceSpec(role, model, settings.device, settings.threads or 1)
-        if model != "none" and not is_endpoint(model) and (settings.own or not living(spec)):
+    for (role, model), settings in ours.items():
+        threads = settings.threads or share_of_cores(len(ours))
+        spec = ServiceSpec(role, model, settings.device, threads)
+        if settings.own or not living(spec):
             started[role, model] = launcher.start(spec)
     lent, refused = {}, {}
     for key, service in started.items():

@@ -5,7 +5,6 @@ own; endpoints are services that somebody else runs. All own services are starte
 because each needs seconds to import torch.
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,10 +78,21 @@ class Finder:
         return [Shared(self.client, spec.role, one.endpoint) for one in alike]
 
     def _threads(self) -> int:
-        """A fair share of the cores for each service that computes at the same time."""
+        """A fair share for each service, of which one waits for another in a single search."""
         ours = [role for role in ROLES if role != "scorer"]  # which is somebody else's
         wanted = sum(getattr(self.settings, role) != "none" for role in ours)
-        return self.settings.threads or max(1, (os.cpu_count() or 1) // max(1, wanted - 1))
+        return self.settings.threads or share_of_cores(wanted - 1)
+
+
+def share_of_cores(services: int) -> int:
+    """CPU threads, 1 or more, for each of so many services that compute at the same time.
+
+    Cores are those that this process may use: a container's quota and a job's affinity count. More
+    threads than cores would be many times slower, as they spin while they wait for one another.
+    """
+    from joblib import cpu_count
+
+    return max(1, int(cpu_count()) // max(1, services))
 
 
 def assemble(roles: Sequence[Replicas], on_wait: Callable[[], None]) -> Ensemble:

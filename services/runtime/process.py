@@ -202,10 +202,11 @@ def _load(options: ServeOptions) -> "Role":
     model = find_model(options.model, options.role)
     _ = model.path  # a missing file is said before torch is imported
     import torch
+    from joblib import cpu_count  # what a container's quota and a job's affinity leave
 
     from services.loading import load_role
 
     # Pictures in a slot are mapped read-only, and no model writes to its input.
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-    torch.set_num_threads(options.threads or os.cpu_count() or 1)
+    torch.set_num_threads(options.threads or cpu_count())
     return load_role(model, options.device)
