@@ -114,10 +114,11 @@ def _find_class(word: str, count: int, names: Sequence[str]) -> int:
         raise BadRequestError(f"there is no class {word}; the classes are 0 to {count - 1}")
     if not names and count == IMAGENET:
         names = _names()
+    known = [name.replace("_", " ").lower() for name in names]
     wanted = word.replace("_", " ").lower()
-    if wanted in names:
-        return names.index(wanted)
-    near = difflib.get_close_matches(wanted, names, n=3)
+    if wanted in known:
+        return known.index(wanted)
+    near = difflib.get_close_matches(wanted, known, n=3)
     advice = f"did you mean {' or '.join(near)}" if near else f"give a number, 0 to {count - 1}"
     raise BadRequestError(f"there is no class '{word}'; {advice}")
 
@@ -126,7 +127,7 @@ def _names() -> list[str]:
     ensure_torchvision()
     from open_clip import IMAGENET_CLASSNAMES
 
-    return [name.lower() for name in IMAGENET_CLASSNAMES]
+    return list(IMAGENET_CLASSNAMES)
 
 
 def load(
