@@ -9,7 +9,7 @@ misshapen tensor is found here and not in a service.
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -51,6 +51,7 @@ class Imported:
         config: of the checkpoint.
         tensors: name -> float32 tensor.
         notes: sentences about it that a user should know.
+        card: what the file said of itself, where it was one of ours.
     """
 
     role: str
@@ -58,6 +59,7 @@ class Imported:
     config: dict[str, Any]
     tensors: dict[str, Tensor]
     notes: tuple[str, ...] = ()
+    card: Mapping[str, Any] = field(default_factory=dict)
 
 
 def imported_generator(
