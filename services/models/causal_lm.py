@@ -126,7 +126,10 @@ def build_tokenizer(parts: Mapping[str, Any]) -> Tokenizer:
     """
     try:
         if "model" in parts:
-            return Tokenizer.from_str(json.dumps(dict(parts)))
+            made = Tokenizer.from_str(json.dumps(dict(parts)))
+            made.no_padding()  # a file may say how its trainer padded and cut rows
+            made.no_truncation()
+            return made
         merges = [tuple(merge.split(" ")) for merge in parts["merges"]]
         made = Tokenizer(BPE(dict(parts["vocabulary"]), merges))
         made.pre_tokenizer = ByteLevel(add_prefix_space=False)
