@@ -18,7 +18,7 @@ from protocol.tensors import Array, TensorWriter
 from protocol.views import clip_view
 from services.clip.published_clip import load
 from services.clip.role import ClipRole, Looking, clip_info
-from services.fetching.open_clips import LOCAL_CONFIG, import_clip
+from services.fetching.open_clips import LOCAL_CONFIG, import_clip, published_config
 from services.models.checkpoints import load_checkpoint
 from services.models.published_clip import PublishedClip
 from services.runtime.views import differentiable_view
@@ -100,6 +100,17 @@ def test_a_text_has_the_embedding_that_open_clip_gives(
         wanted = functional.normalize(reference.encode_text(tokens), dim=1)  # type: ignore[operator] # open_clip's method
         found = clip.embed_tokens(clip.tokenize([text]))
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["ViT-B-32:openai", "RN50:openai", "ViT-B-16:metaclip_400m"])
+def test_a_network_has_the_activation_that_it_was_trained_with(name: str) -> None:
+    """By open_clip's plain name, too, where open_clip itself but warns of another one."""
+    model, _, tag = name.partition(":")
+    assert published_config(name) == published_config(f"{model}-quickgelu:{tag}")
+
+
+def test_other_networks_keep_theirs() -> None:
+    assert "quick_gelu" not in published_config("ViT-B-32:laion2b_s34b_b79k")["model_cfg"]
 
 
 def test_texts_that_were_cut_are_named(clip: PublishedClip) -> None:
