@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from protocol.tensors import Array
-from services.models.checkpoints import Checkpoint
+from services.models.checkpoints import Checkpoint, fit_tensors
 from services.models.one_head import OneHead
 from services.models.torchvision_ops import ensure_torchvision
 
@@ -29,10 +29,9 @@ def load(checkpoint: Checkpoint, device: torch.device) -> OneHead:
     try:
         weights: Any = models.get_model_weights(name)[str(checkpoint.config.get("weights"))]
         network = models.get_model(name, weights=None)
-        network.load_state_dict(checkpoint.tensors)
+        fit_tensors(network, checkpoint.tensors, f"torchvision's {name}")
     except (KeyError, ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise ValueError(f"torchvision cannot make '{name}' of it: {why}") from error
+        raise ValueError(f"torchvision cannot make '{name}' of it: {error}") from error
     transform = weights.transforms()
 
     def prepare(pictures: Array) -> Tensor:

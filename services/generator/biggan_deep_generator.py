@@ -25,7 +25,7 @@ from protocol.errors import BadRequestError
 from protocol.latent import LatentSpace, Segment
 from services.models.biggan import BigGAN, read_config
 from services.models.biggan_folded import FoldedBigGAN, Maps
-from services.models.checkpoints import Checkpoint
+from services.models.checkpoints import Checkpoint, fit_tensors
 from services.models.torchvision_ops import ensure_torchvision
 from services.options import DTYPES, ConvolutionKind, Precision
 
@@ -153,11 +153,7 @@ def load(
     """
     with torch.device("meta"):  # its tensors come from the checkpoint
         network = BigGAN(read_config(checkpoint.config))
-    try:
-        network.load_state_dict(checkpoint.tensors, assign=True)
-    except RuntimeError as error:
-        why = "".join(str(error).splitlines()[1:2]).strip()  # of hundreds of lines
-        raise ValueError(f"the tensors are not those of a BigGAN generator: {why:.300}") from error
+    fit_tensors(network, checkpoint.tensors, "a BigGAN generator", assign=True)
     winograd = convolution == "winograd"
     channels_last = precision != "float32" or winograd
     maps = Maps(DTYPES[precision], channels_last=channels_last, winograd=winograd)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from services.generator.stylegan2_generator import fresh_w
 from services.importing.refusal import RefusedError
+from services.models.checkpoints import fit_tensors
 from services.models.stylegan2 import Generator, GeneratorConfig
 from services.models.stylegan2_discriminator import Discriminator, DiscriminatorConfig
 from services.models.stylegan2_layers import Architecture, resample_kernel
@@ -218,10 +219,7 @@ def _add_noise(own: dict[str, Tensor], generator: Generator) -> tuple[str, ...]:
 
 def _load(network: torch.nn.Module, own: Mapping[str, Tensor], role: str) -> None:
     try:
-        network.load_state_dict(own, assign=True)
-    except RuntimeError as error:
-        told = " ".join(str(error).split())
-        raise RefusedError(
-            f"its tensors are not those of a StyleGAN2 {role}: {told:.300}"
-        ) from error
+        fit_tensors(network, own, f"a StyleGAN2 {role}", assign=True)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
     network.eval().requires_grad_(requires_grad=False)

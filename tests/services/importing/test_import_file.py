@@ -130,7 +130,10 @@ def test_another_network(tmp_path: Path) -> None:
         ({"style.1.weight": None}, "its tensor style.1.weight is missing"),
         ({"decoder.weight": torch.zeros(1)}, "its tensor decoder.weight is none of StyleGAN2's"),
         ({"style.1.bias": torch.full((8,), torch.nan)}, "something else than finite numbers"),
-        ({"style.1.bias": torch.zeros(7)}, "size mismatch for mapping.fc0.bias"),
+        (
+            {"style.1.bias": torch.zeros(7)},
+            "1 of another shape, such as mapping.fc0.bias of (7,) instead of (8,)",
+        ),
         ({"input.input": torch.zeros(8, dtype=torch.int64)}, "finite numbers"),
     ):
         changed = {name: t for name, t in {**state, **change}.items() if t is not None}
