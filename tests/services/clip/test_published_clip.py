@@ -13,7 +13,8 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch.nn import functional
 
-from protocol.messages import ClipInfo, EmbedTexts, Resizing, ServiceInfo
+from protocol.errors import BadRequestError
+from protocol.messages import ClipInfo, EmbedImages, EmbedTexts, Resizing, ServiceInfo
 from protocol.tensors import Array, TensorWriter
 from protocol.views import clip_view
 from services.clip.published_clip import load
@@ -127,6 +128,16 @@ def test_texts_that_were_cut_are_named(clip: PublishedClip) -> None:
 
 def test_what_a_clip_wants_is_announced(clip: PublishedClip) -> None:
     assert clip_info(clip) == ClipInfo(image_size=32, embedding_size=16, context_tokens=16)
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 5, 3), (2, 5, 0, 3), (5, 5, 3), (2, 5, 5, 4)])
+def test_pictures_without_pixels_are_the_askers_mistake(
+    clip: PublishedClip, shape: tuple[int, ...]
+) -> None:
+    """As of any other shape, and not a failure of the model."""
+    call = EmbedImages(TensorWriter().add(np.zeros(shape, np.uint8)), "legacy")
+    with pytest.raises(BadRequestError, match=r"^wanted .* got"):
+        role_of(clip).prepare(call, lambda _: np.zeros(shape, np.uint8))
 
 
 def test_crops_are_the_same_for_a_picture_wherever_it_stands(clip: PublishedClip) -> None:
