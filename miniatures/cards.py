@@ -1,13 +1,20 @@
 """Model cards: what each bundled model is, how it came about, what it reaches, what it draws."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Final
+
+from torch import Tensor
 
 from miniatures.evaluation.goals import Row, wanted
 from services.models.checkpoints import load_checkpoint
 
+BUFFER: Final = re.compile(
+    r"(resample_filter|noise_const|w_avg|weight_[uv]|num_batches_tracked|running_(mean|var)s?)$"
+)
 HEAD = """# The miniatures: {what}
 
 Written by `python -m miniatures evaluate`; do not edit. What is wanted is in
@@ -29,7 +36,7 @@ def write_cards(path: Path, what: str, weights: Path, rows: Iterable[Row]) -> No
 def _card(file: Path) -> Iterator[str]:
     """What the file says of itself."""
     checkpoint = load_checkpoint(file)
-    parameters = sum(tensor.numel() for tensor in checkpoint.tensors.values())
+    parameters = parameter_count(checkpoint.tensors)
     card = checkpoint.card
     size = file.stat().st_size
     yield f"{card['what'][0].upper()}{card['what'][1:]}."
@@ -38,6 +45,11 @@ def _card(file: Path) -> Iterator[str]:
         f"`{checkpoint.digest[:20]}`\n"
         f"- training: {card['training']}\n- data: {card['data']}\n- licence: {card['licence']}"
     )
+
+
+def parameter_count(tensors: Mapping[str, Tensor]) -> int:
+    """How many numbers are learnt: of tensors by name, those that are no buffers."""
+    return sum(tensor.numel() for name, tensor in tensors.items() if not BUFFER.search(name))
 
 
 def _figures(rows: Iterable[Row]) -> Iterator[str]:

@@ -27,6 +27,7 @@ from services.options import digest_with, options_of, read_options
 from services.runtime.role import QUEUE_BATCHES, Role
 
 CPU_BATCH_PIXELS = 4 * 256 * 256
+NO_ARCHITECTURES = {"one_step_diffusion"}  # made as packages' own generators are, of no checkpoint
 
 ROLES: dict[str, tuple[Callable[..., Role], Callable[..., RoleInfo]]] = {
     "generator": (GeneratorRole, generator_info),
@@ -92,7 +93,7 @@ def find_device(name: str) -> torch.device:
 def _module_name(checkpoint: Checkpoint, role: str) -> str:
     folder = importlib.import_module(f"services.{role}").__path__
     modules = (module.name for module in pkgutil.iter_modules(folder))
-    known = {name for name in modules if not name.endswith("role")}
+    known = {name for name in modules if not name.endswith("role")} - NO_ARCHITECTURES
     name = checkpoint.architecture.replace("-", "_")
     if name not in known:
         wanted = ", ".join(sorted(name.replace("_", "-") for name in known))

@@ -25,7 +25,7 @@ from protocol.messages import (
 )
 from protocol.tensors import Array, TensorWriter
 from protocol.texts import pack_texts
-from services.runtime.images import check_images
+from services.runtime.images import check_any_size
 from services.runtime.role import Options, ReadTensor, Role, Rows
 
 LABELS: Final = "labels"
@@ -66,11 +66,8 @@ class ClassifierRole(Role):
             return Rows(LABELS, self._labels)
         if not isinstance(call, Classify):
             raise BadRequestError(f"a classifier cannot {call.__struct_config__.tag}")
-        images = read(call.images)
-        height, width = images.shape[1:3] if images.ndim == 4 else (0, 0)
-        if not height * width:
-            raise BadRequestError(f"wanted pictures of some size, got shape {images.shape}")
-        return Rows((height, width), check_images(images, height, width))
+        images = check_any_size(read(call.images))
+        return Rows(images.shape[1:3], images)
 
     def compute(self, options: Options, values: Array) -> tuple[Array, ...]:
         """Logits and features, (rows, ...) float32; or the labels as they are."""

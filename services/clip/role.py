@@ -26,7 +26,7 @@ from protocol.messages import (
     SimilarityGradient,
 )
 from protocol.tensors import Array, TensorWriter
-from services.runtime.images import check_images
+from services.runtime.images import check_any_size, check_images
 from services.runtime.role import Options, ReadTensor, Role, Rows
 from services.runtime.views import crops, random_corners
 
@@ -115,8 +115,7 @@ class ClipRole(Role):
             raise BadRequestError(f"a clip service cannot {call.__struct_config__.tag}")
         images, legacy = read(call.images), call.preprocessing == "legacy"
         size = self._model.image_size
-        height, width = images.shape[1:3] if legacy and images.ndim == 4 else (size, size)
-        check_images(images, height, width)
+        check_any_size(images) if legacy else check_images(images, size, size)
         target = self._target(read(call.target)) if isinstance(call, SimilarityGradient) else b""
         return Rows(Looking(images.shape[1:], legacy, target), images)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from services.models.checkpoints import Checkpoint
+from services.models.checkpoints import Checkpoint, fit_tensors
 from services.models.stylegan2_discriminator import Discriminator, DiscriminatorConfig
 from services.models.stylegan2_layers import FLOAT32, Execution, execution_of
 from services.options import ConvolutionKind, Precision
@@ -70,9 +70,9 @@ def load(
     """
     try:
         discriminator = Discriminator(DiscriminatorConfig(**checkpoint.config))
-        discriminator.load_state_dict(checkpoint.tensors)
-    except (TypeError, RuntimeError) as error:
+    except TypeError as error:
         raise ValueError(
-            f"the tensors are not those of a StyleGAN2 discriminator: {error}"
+            f"it is not configured as a StyleGAN2 discriminator is: {error}"
         ) from error
+    fit_tensors(discriminator, checkpoint.tensors, "a StyleGAN2 discriminator")
     return StyleGAN2Discriminator(discriminator, device, execution_of(precision, convolution))

@@ -147,4 +147,6 @@ def _checked(
             "repository; choose a CLIP whose networks are open_clip's own"
         )
     preprocess = merge_preprocess_dict(asdict(PreprocessCfg()), published)
+    if published.get("quick_gelu"):  # as trained, also by the name without it (ViT-B-32:openai)
+        model_cfg = {**model_cfg, "quick_gelu": True}
     return {"model_cfg": model_cfg, "preprocess_cfg": preprocess}

@@ -25,7 +25,7 @@ from protocol.errors import BadRequestError
 from protocol.latent import LatentSpace, Segment
 from services.models.biggan import BigGAN, read_config
 from services.models.biggan_folded import FoldedBigGAN, Maps
-from services.models.checkpoints import Checkpoint
+from services.models.checkpoints import Checkpoint, fit_tensors
 from services.models.torchvision_ops import ensure_torchvision
 from services.options import DTYPES, ConvolutionKind, Precision
 
@@ -114,10 +114,11 @@ def _find_class(word: str, count: int, names: Sequence[str]) -> int:
         raise BadRequestError(f"there is no class {word}; the classes are 0 to {count - 1}")
     if not names and count == IMAGENET:
         names = _names()
+    known = [name.replace("_", " ").lower() for name in names]
     wanted = word.replace("_", " ").lower()
-    if wanted in names:
-        return names.index(wanted)
-    near = difflib.get_close_matches(wanted, names, n=3)
+    if wanted in known:
+        return known.index(wanted)
+    near = difflib.get_close_matches(wanted, known, n=3)
     advice = f"did you mean {' or '.join(near)}" if near else f"give a number, 0 to {count - 1}"
     raise BadRequestError(f"there is no class '{word}'; {advice}")
 
@@ -126,7 +127,7 @@ def _names() -> list[str]:
     ensure_torchvision()
     from open_clip import IMAGENET_CLASSNAMES
 
-    return [name.lower() for name in IMAGENET_CLASSNAMES]
+    return list(IMAGENET_CLASSNAMES)
 
 
 def load(
@@ -152,11 +153,7 @@ def load(
     """
     with torch.device("meta"):  # its tensors come from the checkpoint
         network = BigGAN(read_config(checkpoint.config))
-    try:
-        network.load_state_dict(checkpoint.tensors, assign=True)
-    except RuntimeError as error:
-        why = "".join(str(error).splitlines()[1:2]).strip()  # of hundreds of lines
-        raise ValueError(f"the tensors are not those of a BigGAN generator: {why:.300}") from error
+    fit_tensors(network, checkpoint.tensors, "a BigGAN generator", assign=True)
     winograd = convolution == "winograd"
     channels_last = precision != "float32" or winograd
     maps = Maps(DTYPES[precision], channels_last=channels_last, winograd=winograd)

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from importlib.metadata import EntryPoint, entry_points
 from typing import ClassVar
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from protocol.errors import BadRequestError, GlasshouseError, WeightsError
 from protocol.latent import LatentSpace
 from protocol.messages import ServiceInfo
 from services.catalogue import GENERATORS
-from services.generator.role import GeneratorRole, generator_info
+from services.generator.role import GeneratorRole, average_genomes, generator_info
 from services.runtime.role import QUEUE_BATCHES
 
 
@@ -57,14 +58,19 @@ class Drawn:
 
     def __init__(self, generator: Generator, device: torch.device) -> None:
         self._generator = generator
-        self.spaces: tuple[LatentSpace, ...] = (generator.latent_space(),)
-        self.spaces[0].check()
-        genomes = torch.zeros(generator.batch_rows, self.spaces[0].size, device=device)
+        space, rows = _checked(generator.latent_space()), generator.batch_rows
+        if rows < 1:
+            raise ValueError(f"batch_rows must be at least 1, got {rows}")
+        self.spaces: tuple[LatentSpace, ...] = (space,)
+        genomes = torch.from_numpy(average_genomes(space, rows)).to(device)
         with torch.inference_mode():
             pictures = generator.generate(genomes)
+        found: object = pictures.dtype if isinstance(pictures, Tensor) else type(pictures).__name__
+        if not (isinstance(found, torch.dtype) and found.is_floating_point):
+            raise TypeError(f"wanted pictures as a tensor of floats, -1 to 1, got {found}")
         shape = tuple(pictures.shape)
-        if len(shape) != 4 or shape[:2] != (len(genomes), 3):
-            raise ValueError(f"wanted pictures of shape ({len(genomes)}, 3, h, w), got {shape}")
+        if len(shape) != 4 or shape[:2] != (rows, 3):
+            raise ValueError(f"wanted pictures of shape ({rows}, 3, h, w), got {shape}")
         self.height, self.width = shape[2:]
 
     def draw(self, space: str, genomes: Tensor, truncation_psi: float) -> Tensor:
@@ -73,6 +79,20 @@ class Drawn:
         if truncation_psi != 1.0:
             raise BadRequestError("this generator knows no truncation; leave --truncation at 1")
         return self._generator.generate(genomes)
+
+
+def _checked(space: object) -> LatentSpace:
+    """A latent space of a user's, if it can be announced.
+
+    Raises:
+        TypeError: it is none.
+        BadRequestError: no search could use it.
+        ValueError: a segment has an unknown kind, or a field of another type.
+    """
+    if not isinstance(space, LatentSpace):
+        raise TypeError(f"latent_space must return a LatentSpace, got {type(space).__name__}")
+    space.check()
+    return msgspec.convert(msgspec.to_builtins(space), LatentSpace)
 
 
 def own_generators() -> dict[str, EntryPoint]:
@@ -92,7 +112,10 @@ def load_own(name: str, device: torch.device) -> GeneratorRole:
     point = own_generators()[name]
     try:
         generator = _made(point)
-        digest = _digest(generator, generator.load(device))
+        loaded: object = generator.load(device)
+        if not isinstance(loaded, str):
+            raise TypeError(f"load must return a text, got {type(loaded).__name__}")  # noqa: TRY301 # said below
+        digest = _digest(generator, loaded)
         model = Drawn(generator, device)
         rows, about = generator.batch_rows, generator_info(model)
         info = ServiceInfo(name, digest, str(device), rows, rows * QUEUE_BATCHES, about)
@@ -100,7 +123,7 @@ def load_own(name: str, device: torch.device) -> GeneratorRole:
         role.warm_up()
     except GlasshouseError:
         raise
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise WeightsError(f"{name} of {point.value} does not work: {error}") from error
     return role
 

@@ -140,7 +140,7 @@ class GeneratorRole(Role):
     def warm_up(self) -> None:
         """One batch of average pictures."""
         space = self._model.spaces[0]
-        genomes = np.zeros((self.info.batch_rows, space.size), np.float32)
+        genomes = average_genomes(space, self.info.batch_rows)
         self.compute(Drawing(space.name, 1.0, 0), genomes)
 
     def _backward(self, drawing: Drawing, rows: Tensor) -> Array:
@@ -153,6 +153,12 @@ class GeneratorRole(Role):
         levels = to_levels(pictures).permute(0, 2, 3, 1).reshape(len(rows), -1)
         (gradients,) = torch.autograd.grad(levels, genomes, grad_outputs=rows[:, size:])
         return gradients.cpu().numpy()
+
+
+def average_genomes(space: LatentSpace, rows: int) -> Array:
+    """(rows, size of the space) float32: zeros, or the bound next to zero where that is outside."""
+    genes = [np.full(s.size, min(max(s.low, 0), s.high), np.float32) for s in space.segments]
+    return np.tile(np.concatenate(genes), (rows, 1))
 
 
 def check_genomes(model: str, spaces: tuple[LatentSpace, ...], name: str, genomes: Array) -> Array:

@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from protocol.errors import BadRequestError
 from protocol.latent import LatentSpace, Segment
-from services.models.checkpoints import Checkpoint
+from services.models.checkpoints import Checkpoint, fit_tensors
 from services.models.streams import row_streams
 from services.models.stylegan2 import Generator, GeneratorConfig, NoiseMode
 from services.models.stylegan2_layers import FLOAT32, Execution, execution_of
@@ -166,9 +166,9 @@ def load(
         if truncation_cutoff is not None:
             config = replace(config, truncation_cutoff=truncation_cutoff)
         generator = Generator(config)
-        generator.load_state_dict(tensors)
-    except (TypeError, RuntimeError) as error:
-        raise ValueError(f"the tensors are not those of a StyleGAN2 generator: {error}") from error
+    except TypeError as error:
+        raise ValueError(f"it is not configured as a StyleGAN2 generator is: {error}") from error
+    fit_tensors(generator, tensors, "a StyleGAN2 generator")
     _check(config, class_)
     return StyleGAN2(
         generator,

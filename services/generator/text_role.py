@@ -2,7 +2,6 @@
 
 from typing import Protocol, cast, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,7 +10,7 @@ from protocol.latent import LatentSpace
 from protocol.messages import GeneratorInfo, Method, Result, ServiceInfo, Texts, Write
 from protocol.tensors import Array, TensorWriter
 from protocol.texts import pack_texts
-from services.generator.role import check_genomes
+from services.generator.role import average_genomes, check_genomes
 from services.runtime.role import Options, ReadTensor, Role, Rows
 
 
@@ -62,11 +61,9 @@ class TextRole(Role):
         return Texts(texts=writer.add(outputs[0]))
 
     def warm_up(self) -> None:
-        """One batch of the least genome."""
+        """One batch of the average genome."""
         space = self._model.spaces[0]
-        least = [np.full(s.size, s.low, np.float32) for s in space.segments]
-        rows = np.tile(np.concatenate(least), (self.info.batch_rows, 1))
-        self.compute((space.name, 0.0, 0), rows)
+        self.compute((space.name, 0.0, 0), average_genomes(space, self.info.batch_rows))
 
 
 def text_info(model: TextModel) -> GeneratorInfo:

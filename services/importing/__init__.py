@@ -128,7 +128,7 @@ def _write(found: list[Imported], card: dict[str, Any], folder: Path, name: str)
                 log.warning("%s: %s", name, note)
             suffix = "-discriminator" if each.role == "discriminator" else ""
             path = folder / f"{name}{suffix}.safetensors"
-            own = {**card, "name": path.stem, "notes": list(each.notes)}
+            own = {**card, "notes": list(each.notes), **each.card, "name": path.stem}
             save_checkpoint(path, each.architecture, each.config, each.tensors, own)
             written.append(path)
     except BaseException:

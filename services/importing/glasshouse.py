@@ -1,4 +1,4 @@
-"""Our own safetensors: checked, and kept as they are."""
+"""Our own safetensors: checked, and kept as they are, card and all."""
 
 from pathlib import Path
 from typing import Final
@@ -8,7 +8,7 @@ from services.importing.refusal import RefusedError
 from services.models.checkpoints import FORMAT, load_checkpoint
 
 WHAT: Final = "a checkpoint of Glasshouse"
-LICENCE: Final = "as its card said"
+LICENCE: Final = "ask whoever made it"
 HEADER_LENGTH_BYTES: Final = 8
 
 
@@ -30,5 +30,4 @@ def read(path: Path, bar_rows: int) -> list[Imported]:
         raise RefusedError("its bars are fixed; import the original file to change them")
     found = load_checkpoint(path)
     role = "discriminator" if found.architecture.endswith("-discriminator") else "generator"
-    notes = tuple(f"{key}: {value}" for key, value in sorted(found.card.items()))
-    return [Imported(role, found.architecture, found.config, found.tensors, notes)]
+    return [Imported(role, found.architecture, found.config, found.tensors, card=found.card)]

@@ -9,7 +9,7 @@ misshapen tensor is found here and not in a service.
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from services.generator.stylegan2_generator import fresh_w
 from services.importing.refusal import RefusedError
+from services.models.checkpoints import fit_tensors
 from services.models.stylegan2 import Generator, GeneratorConfig
 from services.models.stylegan2_discriminator import Discriminator, DiscriminatorConfig
 from services.models.stylegan2_layers import Architecture, resample_kernel
@@ -51,6 +52,7 @@ class Imported:
         config: of the checkpoint.
         tensors: name -> float32 tensor.
         notes: sentences about it that a user should know.
+        card: what the file said of itself, where it was one of ours.
     """
 
     role: str
@@ -58,6 +60,7 @@ class Imported:
     config: dict[str, Any]
     tensors: dict[str, Tensor]
     notes: tuple[str, ...] = ()
+    card: Mapping[str, Any] = field(default_factory=dict)
 
 
 def imported_generator(
@@ -216,10 +219,7 @@ def _add_noise(own: dict[str, Tensor], generator: Generator) -> tuple[str, ...]:
 
 def _load(network: torch.nn.Module, own: Mapping[str, Tensor], role: str) -> None:
     try:
-        network.load_state_dict(own, assign=True)
-    except RuntimeError as error:
-        told = " ".join(str(error).split())
-        raise RefusedError(
-            f"its tensors are not those of a StyleGAN2 {role}: {told:.300}"
-        ) from error
+        fit_tensors(network, own, f"a StyleGAN2 {role}", assign=True)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
     network.eval().requires_grad_(requires_grad=False)

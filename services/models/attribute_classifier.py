@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from services.models.checkpoints import Checkpoint, load_checkpoint
+from services.models.checkpoints import Checkpoint, fit_tensors, load_checkpoint
 
 ARCHITECTURE: Final = "attribute-classifier"
 SIDE: Final = 64
@@ -106,9 +106,9 @@ def classifier_of(checkpoint: Checkpoint) -> Classifier:
     """
     try:
         classifier = Classifier(checkpoint.expect(ARCHITECTURE).config["heads"])
-        classifier.load_state_dict(checkpoint.tensors)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ValueError(f"the tensors are not those of an {ARCHITECTURE}: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it is not configured as an {ARCHITECTURE} is: {error}") from error
+    fit_tensors(classifier, checkpoint.tensors, f"an {ARCHITECTURE}")
     return classifier.eval().requires_grad_(requires_grad=False)
 
 

@@ -103,6 +103,7 @@ def build_lm(config: Mapping[str, Any], tensors: dict[str, Tensor]) -> CausalLM:
             state_dict=tensors,
             dtype=torch.float32,
             attn_implementation="sdpa",
+            ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -115,6 +116,9 @@ def build_lm(config: Mapping[str, Any], tensors: dict[str, Tensor]) -> CausalLM:
     missing = sorted(found["missing_keys"])
     if missing:
         raise ValueError(f"{len(missing)} tensors of the {kind} are missing, such as {missing[0]}")
+    if misshapen := sorted(name for name, *_ in found["mismatched_keys"]):
+        many = f"{len(misshapen)} tensors of the {kind}"
+        raise ValueError(f"{many} have shapes other than it says, such as {misshapen[0]}")
     return CausalLM(cast("PreTrainedModel", loaded.eval().requires_grad_(requires_grad=False)))
 
 
@@ -126,7 +130,10 @@ def build_tokenizer(parts: Mapping[str, Any]) -> Tokenizer:
     """
     try:
         if "model" in parts:
-            return Tokenizer.from_str(json.dumps(dict(parts)))
+            made = Tokenizer.from_str(json.dumps(dict(parts)))
+            made.no_padding()  # a file may say how its trainer padded and cut rows
+            made.no_truncation()
+            return made
         merges = [tuple(merge.split(" ")) for merge in parts["merges"]]
         made = Tokenizer(BPE(dict(parts["vocabulary"]), merges))
         made.pre_tokenizer = ByteLevel(add_prefix_space=False)

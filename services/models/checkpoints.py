@@ -22,7 +22,7 @@ from typing import Any, Final
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 FORMAT: Final = "glasshouse-1"
 HEADER_LENGTH_BYTES: Final = 8
@@ -100,6 +100,43 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
 def digest_of(content: bytes) -> str:
     """The digest by which a checkpoint is known: "blake2b:" and 32 hex digits."""
     return "blake2b:" + hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def fit_tensors(
+    network: nn.Module, tensors: Mapping[str, Tensor], what: str, *, assign: bool = False
+) -> None:
+    """Load tensors into a network.
+
+    Args:
+        network: of which every parameter and buffer must be there, and nothing else.
+        tensors: name -> tensor.
+        what: the network is, as it stands in a message.
+        assign: whether the network takes the tensors themselves, and not a copy.
+
+    Raises:
+        ValueError: a name or a shape is another; says how many are, and one of them.
+    """
+    try:
+        network.load_state_dict(tensors, assign=assign)
+    except RuntimeError as error:
+        if not (told := _misfits(network.state_dict(), tensors)):
+            raise
+        raise ValueError(f"its tensors are not those of {what}: {told}") from error
+
+
+def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    missing, unknown = wanted.keys() - found.keys(), found.keys() - wanted.keys()
+    other = {n for n in wanted.keys() & found.keys() if wanted[n].shape != found[n].shape}
+    told = [
+        f"{len(names)} {how}, such as {min(names):.100}"
+        for names, how in ((missing, "missing"), (unknown, "unknown"))
+        if names
+    ]
+    if other:
+        name = min(other)
+        shapes = f"{tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}"
+        told.append(f"{len(other)} of another shape, such as {name} of {shapes}")
+    return ", ".join(told)
 
 
 def _stored(tensor: Tensor, *, half: bool) -> Tensor:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from services.models.checkpoints import Json, load_checkpoint
+from services.models.checkpoints import Json, fit_tensors, load_checkpoint
 from services.models.tokenizer import WordTokenizer
 from services.models.torchvision_ops import ensure_torchvision
 
@@ -40,7 +40,7 @@ class ClipModel:
         self.digest = digest
         self.network = build_network(config)
         if tensors is not None:
-            fit_tensors(self.network, tensors, ARCHITECTURE)
+            fit_tensors(self.network, tensors, "this CLIP")
         self.network.eval().requires_grad_(requires_grad=False)
         self.tokenizer = WordTokenizer(config["words"], self.context_length)
         self._dtype = torch.float32
@@ -150,15 +150,6 @@ def load_clip(path: Path | str) -> ClipModel:
     """
     checkpoint = load_checkpoint(path).expect(ARCHITECTURE)
     return ClipModel(checkpoint.config, checkpoint.tensors, checkpoint.digest)
-
-
-def fit_tensors(network: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
-    """Load tensors into a network; raises ValueError unless every name and shape agrees."""
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1:2]
-        raise ValueError(f"the tensors do not fit this {name}: {''.join(first).strip()}") from error
 
 
 def _triple(values: Sequence[float]) -> tuple[float, float, float]:

@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from protocol.messages import Resizing
-from services.models.checkpoints import Json
-from services.models.clip import fit_tensors
+from services.models.checkpoints import Json, fit_tensors
 from services.models.torchvision_ops import ensure_torchvision
 
 ensure_torchvision()
@@ -50,7 +49,7 @@ class PublishedClip:
         """
         weights = {name: t for name, t in tensors.items() if name not in TOKENIZER_FILES}
         self.network = build_network(config)
-        fit_tensors(self.network, weights, "CLIP")
+        fit_tensors(self.network, weights, "this CLIP")
         self.network.eval().requires_grad_(requires_grad=False)
         preprocess = config["preprocess_cfg"]
         model_cfg = config["model_cfg"]

@@ -18,3 +18,14 @@ def check_images(images: Array, height: int, width: int) -> Array:
             f"got {images.shape} {images.dtype}"
         )
     return images
+
+
+def check_any_size(images: Array) -> Array:
+    """`images`, if they are (rows, height, width, 3) uint8 of one pixel at least.
+
+    Raises:
+        BadRequestError: another shape or dtype.
+    """
+    if images.ndim != 4 or not images.shape[1] * images.shape[2]:
+        raise BadRequestError(f"wanted pictures of some size, got shape {images.shape}")
+    return check_images(images, *images.shape[1:3])

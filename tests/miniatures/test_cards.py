@@ -1,15 +1,23 @@
 """Model cards say what a file is, what it reaches, and what it was meant to reach."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from typer.testing import CliRunner
 
 from miniatures.__main__ import app
-from miniatures.cards import write_cards
+from miniatures.biggan_training import CONFIG
+from miniatures.cards import parameter_count, write_cards
+from miniatures.discriminator_training import load_discriminator, load_generator
 from miniatures.evaluation import SECTIONS
 from miniatures.evaluation.goals import GOALS, goal_of
-from services.models.checkpoints import save_checkpoint
+from services.catalogue import bundled_weights
+from services.models.attribute_classifier import load_classifier
+from services.models.biggan import BigGAN
+from services.models.checkpoints import load_checkpoint, save_checkpoint
+from services.models.clip import load_clip
 
 
 def test_a_card(tmp_path: Path) -> None:
@@ -33,6 +41,28 @@ def test_a_card(tmp_path: Path) -> None:
     assert "| equal pictures | 0.000 |  |" in text
     assert "![mini-car](mini-car.webp)" in text
     assert text.endswith("## mini-clip\n\n- not measured: mini-clip.safetensors missing\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "load"),
+    [
+        ("mini-car", load_generator),
+        ("mini-car-discriminator", load_discriminator),
+        ("mini-object-classifier", load_classifier),
+        ("mini-clip", lambda path: load_clip(path).network),
+    ],
+)
+def test_what_is_learnt_is_counted(name: str, load: Callable[[Path], torch.nn.Module]) -> None:
+    path = bundled_weights() / f"{name}.safetensors"
+    learnt = sum(parameter.numel() for parameter in load(path).parameters())
+    assert parameter_count(load_checkpoint(path).tensors) == learnt
+
+
+def test_the_statistics_of_each_truncation_are_not() -> None:
+    with torch.device("meta"):
+        network = BigGAN(CONFIG)
+    learnt = sum(parameter.numel() for parameter in network.parameters())
+    assert parameter_count(network.state_dict()) == learnt
 
 
 def test_every_goal_is_some_models() -> None:

@@ -40,3 +40,16 @@ def test_a_checkpoint_without_a_configuration_is_one_sentence(
     with pytest.raises(WeightsError, match="cannot be loaded") as refused:
         load_role(find_model(str(path), role), "cpu")  # type: ignore[arg-type] # one of the roles
     assert "\n" not in refused.value.message
+
+
+def test_only_architectures_of_checkpoints_are_loaded(
+    tiny_models: dict[str, Path], tmp_path: Path
+) -> None:
+    """Not `one_step_diffusion`, which is beside them, but is made as packages' generators are."""
+    found = load_checkpoint(tiny_models["generator"])
+    path = tmp_path / "odd.safetensors"
+    save_checkpoint(path, "one-step-diffusion", found.config, found.tensors, {})
+    with pytest.raises(
+        WeightsError, match=r"is one of: biggan-deep-.*, gpt2-.*, stylegan2-[a-z]*$"
+    ):
+        load_role(find_model(str(path), "generator"), "cpu")

@@ -163,6 +163,7 @@ def test_imagenets_classes_have_names() -> None:
 def test_classes_of_a_file_have_the_names_in_its_card() -> None:
     names = ["sedan", "truck", "round clock"]
     assert find_classes("truck+Round_clock+0", 3, names) == [1, 2, 0]
+    assert find_classes("SUV+suv", 2, ["sedan", "SUV"]) == [1, 1]
     with pytest.raises(BadRequestError, match="no class 'trucks'; did you mean truck"):
         find_classes("trucks", 3, names)
 

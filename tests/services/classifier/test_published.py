@@ -1,6 +1,7 @@
 """Classifiers of others: transformers' from a folder, torchvision's by name."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from protocol.messages import ClassifierInfo, Classify, Head, Labels
 from protocol.tensors import Array, TensorWriter
 from protocol.texts import unpack_texts
 from services.catalogue import classifier_model, find_model
+from services.classifier.torchvision_classifier import load
 from services.fetching.pull import pull
 from services.loading import load_role
-from services.models.checkpoints import save_checkpoint
+from services.models.checkpoints import Checkpoint, save_checkpoint
 from services.models.torchvision_ops import ensure_torchvision
 from services.runtime.role import Role
 from services.runtime.worker import pad
@@ -161,6 +163,35 @@ def test_torchvisions_network_and_transforms(tmp_path: Path) -> None:
     logits, features = asked(role, images)
     np.testing.assert_allclose(logits, wanted, atol=1e-4)
     assert features.shape == (1, 512)
+
+
+def test_googlenet_shifts_its_input_as_its_weights_want_it() -> None:
+    """torchvision does so for weights of its own alone; Inception, too."""
+    from torchvision import models
+
+    tensors = models.GoogLeNet(init_weights=False).state_dict()
+    config = {"model": "googlenet", "weights": "IMAGENET1K_V1"}
+    checkpoint = Checkpoint("torchvision-classifier", config, tensors, {}, "")
+    assert load(checkpoint, torch.device("cpu"))._network.transform_input
+
+
+def test_densenets_old_names_are_read() -> None:
+    """Its published files have `norm.1` where the network has `norm1`."""
+    from torchvision import models
+
+    old = re.compile(r"(denselayer\d+\.(?:norm|conv))([12])\.")
+    network = models.densenet121(weights=None)
+    tensors = {
+        old.sub(r"\1.\2.", name): tensor
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")  # of which old files have none
+    }
+    assert tensors.keys() != network.state_dict().keys()
+    config = {"model": "densenet121", "weights": "IMAGENET1K_V1"}
+    loaded = load(
+        Checkpoint("torchvision-classifier", config, tensors, {}, ""), torch.device("cpu")
+    )
+    assert loaded.feature_size == 1024
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,13 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch.nn import functional
 
-from protocol.messages import ClipInfo, EmbedTexts, Resizing, ServiceInfo
+from protocol.errors import BadRequestError
+from protocol.messages import ClipInfo, EmbedImages, EmbedTexts, Resizing, ServiceInfo
 from protocol.tensors import Array, TensorWriter
 from protocol.views import clip_view
 from services.clip.published_clip import load
 from services.clip.role import ClipRole, Looking, clip_info
-from services.fetching.open_clips import LOCAL_CONFIG, import_clip
+from services.fetching.open_clips import LOCAL_CONFIG, import_clip, published_config
 from services.models.checkpoints import load_checkpoint
 from services.models.published_clip import PublishedClip
 from services.runtime.views import differentiable_view
@@ -102,6 +103,17 @@ def test_a_text_has_the_embedding_that_open_clip_gives(
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["ViT-B-32:openai", "RN50:openai", "ViT-B-16:metaclip_400m"])
+def test_a_network_has_the_activation_that_it_was_trained_with(name: str) -> None:
+    """By open_clip's plain name, too, where open_clip itself but warns of another one."""
+    model, _, tag = name.partition(":")
+    assert published_config(name) == published_config(f"{model}-quickgelu:{tag}")
+
+
+def test_other_networks_keep_theirs() -> None:
+    assert "quick_gelu" not in published_config("ViT-B-32:laion2b_s34b_b79k")["model_cfg"]
+
+
 def test_texts_that_were_cut_are_named(clip: PublishedClip) -> None:
     role = role_of(clip)
     call = EmbedTexts(texts=("a car", "car " * 14, "car " * 15, "a car in the city"))
@@ -116,6 +128,16 @@ def test_texts_that_were_cut_are_named(clip: PublishedClip) -> None:
 
 def test_what_a_clip_wants_is_announced(clip: PublishedClip) -> None:
     assert clip_info(clip) == ClipInfo(image_size=32, embedding_size=16, context_tokens=16)
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 5, 3), (2, 5, 0, 3), (5, 5, 3), (2, 5, 5, 4)])
+def test_pictures_without_pixels_are_the_askers_mistake(
+    clip: PublishedClip, shape: tuple[int, ...]
+) -> None:
+    """As of any other shape, and not a failure of the model."""
+    call = EmbedImages(TensorWriter().add(np.zeros(shape, np.uint8)), "legacy")
+    with pytest.raises(BadRequestError, match=r"^wanted .* got"):
+        role_of(clip).prepare(call, lambda _: np.zeros(shape, np.uint8))
 
 
 def test_crops_are_the_same_for_a_picture_wherever_it_stands(clip: PublishedClip) -> None:

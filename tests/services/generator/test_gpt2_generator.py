@@ -1,5 +1,6 @@
 """Captions against transformers' own `generate`, and what a search relies on."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,9 @@ from protocol.messages import Generate, GeneratorInfo, Texts, Write
 from protocol.tensors import Array, TensorRef, TensorWriter, read_tensor
 from protocol.texts import unpack_texts
 from services.catalogue import find_model
-from services.generator.gpt2_generator import GPT2, load
+from services.generator.gpt2_generator import GPT2, Writing, load
 from services.loading import load_role
+from services.models.causal_lm import build_tokenizer
 from services.models.checkpoints import load_checkpoint, save_checkpoint
 from services.runtime.role import Role
 from tests import tiny
@@ -149,6 +151,16 @@ def test_the_service_says_that_it_writes(role: Role, genomes: Tensor, writer: GP
     assert ask(role, genomes.numpy()) == writer.write("tokens", genomes, 0.0, 0)
 
 
+def test_a_tokenizer_that_pads_and_cuts_is_told_not_to(writer: GPT2, genomes: Tensor) -> None:
+    """As files of trainers have it: captions began with a cut prompt and sixty pads."""
+    tokenizer = build_tokenizer(json.loads(writer._tokenizer.to_str()))
+    tokenizer.enable_padding(length=64)
+    tokenizer.enable_truncation(2)
+    writing = Writing((256,), 6, "a picture of", 12)
+    padded = GPT2(writer._model, build_tokenizer(json.loads(tokenizer.to_str())), writing)
+    assert padded.write("tokens", genomes, 0.0, 0) == writer.write("tokens", genomes, 0.0, 0)
+
+
 def test_questions_that_it_cannot_answer_are_refused(role: Role, genomes: Tensor) -> None:
     rows = genomes.numpy()
     with pytest.raises(BadRequestError, match="no latent space 'z'; it has tokens"):
@@ -168,7 +180,8 @@ def test_questions_that_it_cannot_answer_are_refused(role: Role, genomes: Tensor
         ({"model_type": "clip"}, "no causal language model 'clip'"),
         ({"model_type": "bloom"}, "no causal language model 'bloom'"),
         ({"model_type": "mpt"}, "no causal language model 'mpt'"),
-        ({"n_embd": 48}, "no causal language model 'gpt2'"),
+        ({"n_embd": 48}, "tensors of the gpt2 have shapes other than it says, such as transformer"),
+        ({"n_head": 5}, "no causal language model 'gpt2'"),
         ({"n_layer": 3}, "tensors of the gpt2 are missing, such as transformer.h.2"),
         ({"tokenizer": {}}, "tokenizer cannot be read"),
         ({"tokenizer": {"model": 3}}, "tokenizer cannot be read"),

@@ -97,17 +97,90 @@ def test_size_and_space_are_asked_of_it() -> None:
         Drawn(Flat(), CPU)
 
 
+class Inside(Dots):
+    """Whose genes are names of things, from 1 up."""
+
+    def latent_space(self) -> LatentSpace:
+        return LatentSpace("inside", (Segment("thing", "categorical", 1, 1, 3, "uniform"),))
+
+    def generate(self, genomes: torch.Tensor) -> torch.Tensor:
+        shades = {1.0: -1.0, 2.0: 0.0, 3.0: 1.0}
+        chosen = torch.tensor([shades[float(gene)] for gene in genomes[:, 0]])
+        return chosen[:, None, None, None].expand(-1, 3, 2, 2)
+
+
+def test_it_is_never_asked_for_what_is_outside_its_latent_space(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not even by the batch that it is tried with: 0 is not among 1 to 3."""
+    announce(monkeypatch, tmp_path, f"{__name__}:Inside")
+    assert load_own("broken", CPU).info.about.height == 2  # type: ignore[union-attr] # a generator's
+
+
+class Kind(Dots):
+    def latent_space(self) -> LatentSpace:
+        return LatentSpace("x", (Segment("grey", "float", 4, -1, 1, "uniform"),))  # type: ignore[arg-type] # the mistake
+
+
+class Segments(Dots):
+    def latent_space(self) -> LatentSpace:
+        return [Segment("grey", "real", 4, -1, 1, "uniform")]  # type: ignore[return-value] # the mistake
+
+
+class Silent(Dots):
+    def load(self, device: torch.device) -> str:
+        del device
+        return None  # type: ignore[return-value] # the mistake
+
+
+class Levels(Dots):
+    def generate(self, genomes: torch.Tensor) -> torch.Tensor:
+        return super().generate(genomes).to(torch.uint8)
+
+
+class Arrays(Dots):
+    def generate(self, genomes: torch.Tensor) -> torch.Tensor:
+        return super().generate(genomes).numpy()  # type: ignore[return-value] # the mistake
+
+
+class Rowless(Dots):
+    batch_rows = 0
+
+
+class Leaving(Dots):
+    def load(self, device: torch.device) -> str:
+        del device
+        sys.exit("no licence")
+
+
+MISTAKES = [
+    ("Kind", "Invalid enum value 'float' - at `\\$.segments"),
+    ("Segments", "latent_space must return a LatentSpace, got list"),
+    ("Silent", "load must return a text, got NoneType"),
+    ("Levels", "wanted pictures as a tensor of floats, -1 to 1, got torch.uint8"),
+    ("Arrays", "wanted pictures as a tensor of floats, -1 to 1, got ndarray"),
+    ("Rowless", "batch_rows must be at least 1, got 0"),
+    ("Leaving", "no licence"),
+]
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
-    [("no_such_module:Cls", "no_such_module"), ("os:path", "is no class derived from Generator")],
+    [(f"{__name__}:{name}", said) for name, said in MISTAKES]
+    + [("no_such_module:Cls", "no_such_module"), ("os:path", "is no class derived from Generator")],
 )
 def test_a_package_that_does_not_work_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str, said: str
 ) -> None:
-    info = tmp_path / "broken-1.dist-info"
+    announce(monkeypatch, tmp_path, value)
+    with pytest.raises(WeightsError, match=f"broken of {value} does not work: .*{said}"):
+        load_own("broken", CPU)
+
+
+def announce(monkeypatch: pytest.MonkeyPatch, folder: Path, value: str) -> None:
+    """A package whose generator `broken` is at `value`."""
+    info = folder / "broken-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Name: broken\nVersion: 1\n")
     (info / "entry_points.txt").write_text(f"[glasshouse.generators]\nbroken = {value}\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(WeightsError, match=f"broken of {value} does not work: .*{said}"):
-        load_own("broken", CPU)
+    monkeypatch.syspath_prepend(str(folder))

@@ -1,5 +1,6 @@
 """Files that cannot be imported end in one clear sentence, and nothing is half-written."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import pytest
 
 from protocol.errors import WeightsError
 from services import importing
+from services.generator.biggan_deep_generator import find_classes
 from services.importing import import_file
+from services.models.checkpoints import load_checkpoint, save_checkpoint
+from tests import tiny
 from tests.services.importing import writers
 
 SOURCE = "print('hello')\n"
@@ -103,6 +107,19 @@ def test_a_full_disk_leaves_neither_file(pickled: Path, monkeypatch: pytest.Monk
     assert list(folder.iterdir()) == []
 
 
+def test_one_of_ours_keeps_its_card(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its classes have their names there (`class=sedan`), and its licence stays what it is."""
+    card = {"name": "old", "classes": list("abcdef"), "licence": "MIT"}
+    config = dataclasses.asdict(tiny.BIGGAN)
+    source, tensors = tmp_path / "old.safetensors", tiny.biggan().state_dict()
+    save_checkpoint(source, "biggan-deep-generator", config, tensors, card)
+    (written,) = import_file(source, tmp_path / "out", "new")
+    found = load_checkpoint(written)
+    assert found.card.items() >= {**card, "name": "new", "source_file": "old.safetensors"}.items()
+    assert find_classes("c", 6, found.card["classes"]) == [2]
+    assert not caplog.records
+
+
 def test_another_network(tmp_path: Path) -> None:
     """A tensor too many is named, and so is one that is missing."""
     g = writers.generator()
@@ -113,7 +130,10 @@ def test_another_network(tmp_path: Path) -> None:
         ({"style.1.weight": None}, "its tensor style.1.weight is missing"),
         ({"decoder.weight": torch.zeros(1)}, "its tensor decoder.weight is none of StyleGAN2's"),
         ({"style.1.bias": torch.full((8,), torch.nan)}, "something else than finite numbers"),
-        ({"style.1.bias": torch.zeros(7)}, "size mismatch for mapping.fc0.bias"),
+        (
+            {"style.1.bias": torch.zeros(7)},
+            "1 of another shape, such as mapping.fc0.bias of (7,) instead of (8,)",
+        ),
         ({"input.input": torch.zeros(8, dtype=torch.int64)}, "finite numbers"),
     ):
         changed = {name: t for name, t in {**state, **change}.items() if t is not None}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from services.models.checkpoints import load_checkpoint, save_checkpoint
+from services.models.checkpoints import fit_tensors, load_checkpoint, save_checkpoint
 
 
 @pytest.fixture
@@ -110,3 +110,21 @@ def test_the_header_is_plain_json(path: Path) -> None:
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     assert header["__metadata__"]["architecture"] == "test-net"
     assert header["w"]["dtype"] == "F16"
+
+
+def test_tensors_that_do_not_fit_are_told_in_a_line() -> None:
+    """Not each of hundreds of them, as torch does."""
+    network = torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(200)))
+    own = network.state_dict()
+    rest = {name: tensor for name, tensor in own.items() if not name.startswith("1")}
+    for tensors, told in (
+        (rest, "a net: 222 missing, such as 1.bias"),
+        ({**own, "w": torch.zeros(1)}, "a net: 1 unknown, such as w"),
+        ({**own, "7.bias": torch.zeros(3)}, "1 of another shape, such as 7.bias of (3,) instead"),
+        ({"w": torch.zeros(1)}, "400 missing, such as 0.bias, 1 unknown, such as w"),
+    ):
+        with pytest.raises(ValueError, match="its tensors are not those of") as refused:
+            fit_tensors(network, tensors, "a net")
+        assert told in str(refused.value)
+        assert len(str(refused.value)) < 120
+    fit_tensors(network, own, "a net")
