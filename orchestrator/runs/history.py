@@ -22,7 +22,7 @@ from orchestrator.search import (
     make_algorithm,
     most_real,
 )
-from protocol.errors import ConfigError
+from protocol.errors import ConfigError, ModelFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -138,14 +138,27 @@ class History:
         return isinstance(self._algorithm, Refinement)
 
     def refine(self) -> None:
-        """Follow the gradient from now on, from the best of all and the best survivors."""
+        """Follow the gradient from now on, from the best of all and the best survivors.
+
+        Not from those that were banned, or have no similarity.
+
+        Raises:
+            ModelFailedError: none is left.
+        """
         if self.refining:
             return
         conditions = self.conditions
         if conditions is None:
             raise RuntimeError("nothing was scored yet")
         known = {genome.tobytes(): genome for genome in (self.champion, *self.survivors)}
-        ranked = sorted(known.values(), key=lambda genome: -self.score(genome).similarity)
+        able = [
+            genome
+            for key, genome in known.items()
+            if key not in self.banned and np.isfinite(self._scores[key].similarity)
+        ]
+        ranked = sorted(able, key=lambda genome: -self.score(genome).similarity)
+        if not ranked:
+            raise ModelFailedError("no survivor has a similarity to follow the gradient of")
         start = np.stack(ranked[:REFINED])
         similarity = np.array([[self.score(genome).similarity] for genome in start])
         self._algorithm = Refinement(conditions.space, Population(start, 1.0 - similarity))
