@@ -7,6 +7,7 @@ by stopping it. Repeating asks the algorithm for every batch and compares it wit
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ class History:
         plan: what the algorithm is made from.
         generation: the newest that is complete.
         conditions: under what the survivors were scored; None before the first step.
-        best: highest similarity among the survivors of each generation.
+        best: highest similarity among the survivors of each generation; NaN where none has one.
         mean: their mean similarity.
         second: their mean realism; empty without a discriminator.
         judged: the mean of a scorer's numbers for them; empty without one.
@@ -259,14 +260,13 @@ class History:
 
     def _draw_curves(self) -> None:
         scores = [self.score(genome) for genome in self.survivors]
-        similarity = [score.similarity for score in scores]
-        realism = [score.realism for score in scores if score.realism is not None]
-        scored = [score.scored for score in scores if score.scored is not None]
+        similarity = _finite(score.similarity for score in scores) or [math.nan]
         self.best.append(max(similarity))
         self.mean.append(float(np.mean(similarity)))
-        if realism:
+        if any(score.realism is not None for score in scores):
+            realism = _finite(score.realism for score in scores) or [math.nan]
             self.second.append(float(np.mean(realism)))
-        if numbers := [number for number in scored if np.isfinite(number)]:
+        if numbers := _finite(score.scored for score in scores):
             self.judged.append(float(np.mean(numbers)))
 
     def _compare(self, step: Step, genomes: Genomes) -> None:
@@ -298,6 +298,11 @@ def check_versions(about: About) -> None:
             f"this run was grown with {grown}, but here is {now}, and only the same versions "
             f"repeat it exactly; install them (pip install {wanted}), or try orchestrator fork"
         )
+
+
+def _finite(numbers: Iterable[float | None]) -> list[float]:
+    """Those that are there and finite, of what survivors scored."""
+    return [number for number in numbers if number is not None and math.isfinite(number)]
 
 
 def _scores(step: Step) -> list[Score]:
