@@ -241,7 +241,7 @@ class History:
             return
         allowed = step.objectives[:, 0] < BANNED
         worth = -step.objectives[:, 0] if self.plan.weighted else step.similarity
-        worth = np.where(allowed, np.nan_to_num(worth, nan=-np.inf, neginf=-np.inf), -np.inf)
+        worth = np.where(allowed & np.isfinite(worth), worth, -np.inf)
         row = int(np.argmax(worth))
         if self._champion is None or worth[row] > self._worth:
             self._champion, self._worth = step.genomes[row].copy(), float(worth[row])

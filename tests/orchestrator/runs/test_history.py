@@ -138,3 +138,16 @@ def test_refinement_begins_with_no_picture_that_is_banned_or_has_no_similarity(o
     gradient = np.zeros((7, SPACE.size))
     history.take(replace(told, objectives=np.hstack([told.objectives, gradient])))
     assert history.champion.tobytes() != best
+
+
+def test_a_sum_that_is_no_number_is_not_the_best() -> None:
+    """A scorer may say inf; the search counts that row as failed."""
+    history = History(replace(PLANS[0], weighted=True))
+    history.begin(CONDITIONS)
+    step = scored(history, "generation", history.algorithm.ask())
+    objectives = step.objectives.copy()
+    objectives[3] = -np.inf
+    history.take(replace(step, objectives=objectives))
+    assert history.algorithm.failed == 1
+    best = step.genomes[np.where(np.isfinite(objectives), objectives, np.inf).argmin()]
+    assert history.champion.tobytes() == best.tobytes()
