@@ -8,7 +8,7 @@ by stopping it. Repeating asks the algorithm for every batch and compares it wit
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,7 +67,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Score:
-    """What one genome scored, and when."""
+    """What one genome scored, and in which generation first, as long as it stayed."""
 
     similarity: float
     realism: float | None
@@ -178,7 +178,7 @@ class History:
         if step.kind in GROWING:
             self.algorithm.tell(step.objectives)
             self.generation = step.generation
-            self._scores |= scores
+            self._scores |= {key: self._since(key, score) for key, score in scores.items()}
         elif step.kind == "choice":
             self.algorithm.rescore(step.objectives)
             self._mark_banned(step)
@@ -245,6 +245,11 @@ class History:
         row = int(np.argmax(worth))
         if self._champion is None or worth[row] > self._worth:
             self._champion, self._worth = step.genomes[row].copy(), float(worth[row])
+
+    def _since(self, key: bytes, score: Score) -> Score:
+        """A genome's score, with the generation in which it was first asked for."""
+        known = self._scores.get(key)
+        return score if known is None else replace(score, generation=known.generation)
 
     def _most_similar(self) -> int:
         """The survivor's row to show where none has a number in every objective."""

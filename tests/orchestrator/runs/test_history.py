@@ -151,3 +151,15 @@ def test_a_sum_that_is_no_number_is_not_the_best() -> None:
     assert history.algorithm.failed == 1
     best = step.genomes[np.where(np.isfinite(objectives), objectives, np.inf).argmin()]
     assert history.champion.tobytes() == best.tobytes()
+
+
+def test_a_genome_that_is_asked_for_again_keeps_the_generation_in_which_it_was_found() -> None:
+    history, _ = live(PLANS[0], 4)
+    found = {genome.tobytes(): history.score(genome) for genome in history.survivors}
+    history.refine()
+    told = scored(history, "refinement", history.algorithm.ask())
+    gradient = np.zeros((len(told.genomes), SPACE.size))
+    history.take(replace(told, generation=5, objectives=np.hstack([told.objectives, gradient])))
+    assert {one.generation for one in found.values()} != {5}
+    for genome in history.survivors:
+        assert history.score(genome) == found[genome.tobytes()]
