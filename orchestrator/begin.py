@@ -137,6 +137,6 @@ def settled(settings: RunSettings) -> RunSettings:
     likes = [read_part(like) for like in settings.likes]
     for like in likes:
         read_picture(Path(like.text))
-    whole = tuple(str(replace(like, text=str(Path(like.text).absolute()))) for like in likes)
+    whole = tuple(replace(like, text=str(Path(like.text).absolute())).typed for like in likes)
     paths["likes"] = whole
     return replace(settings, **paths)  # type: ignore[arg-type] # names of fields

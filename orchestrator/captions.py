@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.gallery import Individual
-from orchestrator.keeping import Keeper
+from orchestrator.keeping import Keeper, ranked
 from orchestrator.runs.storage import storing, to_json, write_whole
 
 TEXT, JSON, FOLDER = "captions.txt", "captions.json", "captions"
@@ -38,7 +38,7 @@ class Caption:
 def ranked_captions(individuals: Iterable[Individual]) -> list[Caption]:
     """Every caption once, most similar first; texts that differ in case or spaces are one."""
     found: dict[str, list[Individual]] = {}
-    for one in sorted(individuals, key=lambda one: -one.score.similarity):
+    for one in ranked(individuals):
         found.setdefault(" ".join(one.text.casefold().split()), []).append(one)
     return [
         Caption(

@@ -280,8 +280,9 @@ class Course:
         evaluation = Gallery().evaluated(genomes, history, setup.evaluate)
         self._gallery.add(genomes, evaluation)
         recorded = np.array([history.score(genome).similarity for genome in genomes])
-        off = float(np.abs(evaluation.similarity - recorded).max())
-        if off:
+        again = evaluation.similarity
+        if not np.array_equal(again, recorded, equal_nan=True):
+            off = float(np.nan_to_num(np.abs(again - recorded)).max())
             self.note = (
                 f"this device scores the survivors otherwise than the journal, by up to {off:.0e}: "
                 "the run goes on, but not bit for bit as if it had never stopped"

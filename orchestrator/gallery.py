@@ -112,7 +112,12 @@ def likeness(embeddings: Float32, others: Float32) -> Float64:
 
 
 def diversity(embeddings: Float32) -> float:
-    """Mean pairwise cosine distance of (n, d) unit vectors, 0 (all alike) to 2; 0 for one alone."""
+    """Mean pairwise cosine distance of (n, d) unit vectors, 0 (all alike) to 2; 0 for one alone.
+
+    Rows that are not finite do not count.
+    """
+    finite = np.isfinite(embeddings).all(axis=1)
+    embeddings = embeddings if finite.all() else embeddings[finite]
     count = len(embeddings)
     if count < 2:
         return 0.0

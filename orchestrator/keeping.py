@@ -1,7 +1,7 @@
 """What a run keeps for people: grids, the best picture with its recipe, the last population."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -149,6 +149,8 @@ def command(settings: RunSettings, lineage: Lineage | None) -> str:
     return settings.fork_command(lineage.parent, lineage.generation)
 
 
-def ranked(individuals: Sequence[Individual]) -> list[Individual]:
-    """Most similar first."""
-    return sorted(individuals, key=lambda individual: -individual.score.similarity)
+def ranked(individuals: Iterable[Individual]) -> list[Individual]:
+    """Most similar first; last those without a similarity (NaN)."""
+    return sorted(
+        individuals, key=lambda one: (np.isnan(one.score.similarity), -one.score.similarity)
+    )

@@ -15,6 +15,7 @@ clock at 12:30" is a prompt; write "route 66 :0.5". Within one text, parts are j
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from protocol.errors import BadRequestError
 
@@ -38,8 +39,16 @@ class Part:
     weight: float = 1.0
 
     def __str__(self) -> str:
-        """As it is typed."""
+        """For people, the weight in six digits."""
         return self.text if self.weight == 1 else f"{self.text}:{self.weight:g}"
+
+    @property
+    def typed(self) -> str:
+        """As it is typed: `read_part` reads the very same."""
+        if self.weight == 1 and PART.fullmatch(self.text) is None:
+            return self.text
+        gap = " " if self.text[-1:].isdigit() else ""
+        return f"{self.text}{gap}:{Decimal(repr(self.weight)).normalize():f}"
 
 
 def read_part(typed: str) -> Part:

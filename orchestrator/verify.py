@@ -62,15 +62,17 @@ def verify_run(path: Path, evaluate: int = 0) -> Verification:
 
 
 def _evaluate(journal: Journal, last: Step, most: int) -> int:
-    """Score rows of the newest steps again, under the same conditions; returns how many."""
+    """Score the first rows that were scored under the conditions of now again; returns how many."""
     alike = (step for step in journal.steps() if step.conditions.same(last.conditions))
     chosen = list(islice(((step, row) for step in alike for row in range(len(step.genomes))), most))
+    if not chosen:  # it stopped just when it had begun afresh
+        return 0
     settings = read_settings(journal.about.settings)
     genomes = np.stack([step.genomes[row] for step, row in chosen])
     evaluation, _ = evaluate_again(settings, last.conditions, genomes)
     for place, (step, row) in enumerate(chosen):
         found, recorded = evaluation.similarity[place], step.similarity[row]
-        if found != recorded:
+        if not np.array_equal(found, recorded, equal_nan=True):
             raise ConfigError(
                 f"genome {row + 1} of generation {step.generation} scored {recorded} when it was "
                 f"grown and {found} now; the device or the libraries of the services are others"

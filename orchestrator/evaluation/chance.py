@@ -58,7 +58,7 @@ class Chance:
         self._prepare = prepare
         self._evaluate: Evaluate | None = None
         self._space = space
-        self.target = target
+        self.target = self._given = target
         self._path = chance_folder() / f"{_key(conditions, space)}.npy"
         self._parts: list[Float32] = []
         self._embeddings: Float32 | None = None
@@ -86,7 +86,7 @@ class Chance:
         """
         embeddings = self._look(RANDOM)
         if embeddings is not None:  # all were asked for
-            self.target = whitened(self.target, embeddings)
+            self.target = whitened(self._given, _finite(embeddings))
 
     def _look(self, rows: int) -> Float32 | None:
         """All views, once there are no more than `rows` to come."""
@@ -113,7 +113,7 @@ class Chance:
     def _baseline(self, embeddings: Float32 | None) -> Baseline | None:
         if embeddings is None:
             return None
-        similarity = cosines(embeddings, self.target)
+        similarity = cosines(_finite(embeddings), self.target)
         mean, deviation = float(similarity.mean()), float(similarity.std(ddof=1))
         return Baseline(mean, deviation, len(similarity), self._space.name)
 
@@ -131,6 +131,11 @@ def _key(conditions: Conditions, space: LatentSpace) -> str:
     warmth = conditions.temperature or 0.0
     told = msgspec.json.encode([digests, space, psi, profile, warmth, RANDOM, CHANCE_SEED])
     return hashlib.blake2b(told, digest_size=16).hexdigest()
+
+
+def _finite(embeddings: Float32) -> Float32:
+    """The rows in which CLIP saw something."""
+    return embeddings[np.isfinite(embeddings).all(axis=1)]
 
 
 def _read(path: Path, size: int) -> Float32 | None:

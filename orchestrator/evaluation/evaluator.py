@@ -34,6 +34,7 @@ from protocol.messages import (
     Generate,
     Pictures,
     Preprocessing,
+    Resizing,
     RoleInfo,
     Score,
     Scores,
@@ -134,7 +135,7 @@ class Evaluator:
         self._preprocessing = preprocessing
         about = ensemble.clip.info.about
         self._clip_size = view_size(about, preprocessing)
-        self._resizing = about.resizing if isinstance(about, ClipInfo) else UNSET
+        self._resizing = resizing_of(about)
         self._hand_off = HandOff(client, ensemble.generator, ensemble.roles[1:])
         self._hand_off.ask()
 
@@ -348,6 +349,11 @@ def _joined(one: Float64 | None, other: Float64 | None) -> Float64 | None:
 def view_size(about: RoleInfo, preprocessing: Preprocessing) -> int:
     """The side of the view that the generator makes for clip; 0 if clip wants none."""
     return about.image_size if isinstance(about, ClipInfo) and preprocessing is UNSET else 0
+
+
+def resizing_of(about: RoleInfo) -> Resizing:
+    """How the generator is to make that view."""
+    return about.resizing if isinstance(about, ClipInfo) else UNSET
 
 
 def _passed_on(drawn: Answer, ref: TensorRef, writer: TensorWriter) -> TensorRef:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.evaluation.evaluator import Float32, Float64, view_size
+from orchestrator.evaluation.evaluator import Float32, Float64, resizing_of, view_size
 from orchestrator.fleet.ensemble import Ensemble
 from orchestrator.fleet.replicas import Replicas
 from protocol.errors import ModelFailedError
@@ -55,10 +55,10 @@ class Differentiator:
 
     def _part(self, genomes: Float32) -> Array:
         """Of similarity, for one micro-batch."""
-        size = view_size(self.ensemble.clip.info.about, self.preprocessing)
-        space, psi = self.space, self.truncation_psi
+        about, space, psi = self.ensemble.clip.info.about, self.space, self.truncation_psi
+        size, resizing = view_size(about, self.preprocessing), resizing_of(about)
         writer = TensorWriter()
-        drawing = Generate(space, writer.add(genomes), psi, clip_size=size)
+        drawing = Generate(space, writer.add(genomes), psi, size, resizing)
         drawn = self.ensemble.generator.call(drawing, writer.frames)
         pictures = drawn.reply.result
         if not isinstance(pictures, Pictures):  # the session has checked
@@ -68,7 +68,8 @@ class Differentiator:
         looking = SimilarityGradient(images, writer.add(self.target), self.preprocessing)
         by_levels = self._gradients(self.ensemble.clip, looking, writer)
         writer = TensorWriter()
-        tracing = LatentGradient(space, writer.add(genomes), writer.add(by_levels), psi, size)
+        rows, levels = writer.add(genomes), writer.add(by_levels)
+        tracing = LatentGradient(space, rows, levels, psi, size, resizing)
         return self._gradients(self.ensemble.generator, tracing, writer)
 
     def _gradients(self, replicas: Replicas, method: Method, writer: TensorWriter) -> Array:

@@ -7,7 +7,8 @@ by stopping it. Repeating asks the algorithm for every batch and compares it wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from orchestrator.search import (
     make_algorithm,
     most_real,
 )
-from protocol.errors import ConfigError
+from protocol.errors import ConfigError, ModelFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,7 +67,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Score:
-    """What one genome scored, and when."""
+    """What one genome scored, and in which generation first, as long as it stayed."""
 
     similarity: float
     realism: float | None
@@ -81,7 +82,7 @@ class History:
         plan: what the algorithm is made from.
         generation: the newest that is complete.
         conditions: under what the survivors were scored; None before the first step.
-        best: highest similarity among the survivors of each generation.
+        best: highest similarity among the survivors of each generation; NaN where none has one.
         mean: their mean similarity.
         second: their mean realism; empty without a discriminator.
         judged: the mean of a scorer's numbers for them; empty without one.
@@ -138,14 +139,27 @@ class History:
         return isinstance(self._algorithm, Refinement)
 
     def refine(self) -> None:
-        """Follow the gradient from now on, from the best of all and the best survivors."""
+        """Follow the gradient from now on, from the best of all and the best survivors.
+
+        Not from those that were banned, or have no similarity.
+
+        Raises:
+            ModelFailedError: none is left.
+        """
         if self.refining:
             return
         conditions = self.conditions
         if conditions is None:
             raise RuntimeError("nothing was scored yet")
         known = {genome.tobytes(): genome for genome in (self.champion, *self.survivors)}
-        ranked = sorted(known.values(), key=lambda genome: -self.score(genome).similarity)
+        able = [
+            genome
+            for key, genome in known.items()
+            if key not in self.banned and np.isfinite(self._scores[key].similarity)
+        ]
+        ranked = sorted(able, key=lambda genome: -self.score(genome).similarity)
+        if not ranked:
+            raise ModelFailedError("no survivor has a similarity to follow the gradient of")
         start = np.stack(ranked[:REFINED])
         similarity = np.array([[self.score(genome).similarity] for genome in start])
         self._algorithm = Refinement(conditions.space, Population(start, 1.0 - similarity))
@@ -164,7 +178,7 @@ class History:
         if step.kind in GROWING:
             self.algorithm.tell(step.objectives)
             self.generation = step.generation
-            self._scores |= scores
+            self._scores |= {key: self._since(key, score) for key, score in scores.items()}
         elif step.kind == "choice":
             self.algorithm.rescore(step.objectives)
             self._mark_banned(step)
@@ -227,10 +241,15 @@ class History:
             return
         allowed = step.objectives[:, 0] < BANNED
         worth = -step.objectives[:, 0] if self.plan.weighted else step.similarity
-        worth = np.where(allowed, np.nan_to_num(worth, nan=-np.inf, neginf=-np.inf), -np.inf)
+        worth = np.where(allowed & np.isfinite(worth), worth, -np.inf)
         row = int(np.argmax(worth))
         if self._champion is None or worth[row] > self._worth:
             self._champion, self._worth = step.genomes[row].copy(), float(worth[row])
+
+    def _since(self, key: bytes, score: Score) -> Score:
+        """A genome's score, with the generation in which it was first asked for."""
+        known = self._scores.get(key)
+        return score if known is None else replace(score, generation=known.generation)
 
     def _most_similar(self) -> int:
         """The survivor's row to show where none has a number in every objective."""
@@ -246,14 +265,13 @@ class History:
 
     def _draw_curves(self) -> None:
         scores = [self.score(genome) for genome in self.survivors]
-        similarity = [score.similarity for score in scores]
-        realism = [score.realism for score in scores if score.realism is not None]
-        scored = [score.scored for score in scores if score.scored is not None]
+        similarity = _finite(score.similarity for score in scores) or [math.nan]
         self.best.append(max(similarity))
         self.mean.append(float(np.mean(similarity)))
-        if realism:
+        if any(score.realism is not None for score in scores):
+            realism = _finite(score.realism for score in scores) or [math.nan]
             self.second.append(float(np.mean(realism)))
-        if numbers := [number for number in scored if np.isfinite(number)]:
+        if numbers := _finite(score.scored for score in scores):
             self.judged.append(float(np.mean(numbers)))
 
     def _compare(self, step: Step, genomes: Genomes) -> None:
@@ -285,6 +303,11 @@ def check_versions(about: About) -> None:
             f"this run was grown with {grown}, but here is {now}, and only the same versions "
             f"repeat it exactly; install them (pip install {wanted}), or try orchestrator fork"
         )
+
+
+def _finite(numbers: Iterable[float | None]) -> list[float]:
+    """Those that are there and finite, of what survivors scored."""
+    return [number for number in numbers if number is not None and math.isfinite(number)]
 
 
 def _scores(step: Step) -> list[Score]:

@@ -20,15 +20,25 @@ import numpy.typing as npt
 
 from orchestrator.search.algorithm import Algorithm, Population, Settings
 from orchestrator.search.space import Genomes, layout, repair, sample
+from protocol.errors import ConfigError
 
 
 class CmaEs(Algorithm):
-    """One objective, real segments only; `sigma0` is in units of a fresh gene's spread."""
+    """One objective, real segments only; `sigma0` is in units of a fresh gene's spread.
+
+    Raises:
+        ConfigError: the space has a single gene, which `cma` breaks on at some generation or other.
+    """
 
     breeds = False
 
     def __init__(self, settings: Settings, name: str = "cma-es", *, diagonal: bool = False) -> None:
         super().__init__(name, settings)
+        if settings.space.size < 2:
+            raise ConfigError(
+                f"{name} searches two genes or more, but latent space '{settings.space.name}' has "
+                "one; use ga"
+            )
         self._diagonal = diagonal
         self._rng = np.random.default_rng(settings.seed)
         self._strategy: Any = None  # cma ships no types

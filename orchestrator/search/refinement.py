@@ -55,7 +55,7 @@ class Refinement(Algorithm):
         )
 
     def _step(self, gradient: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """(n, size): one step of Adam downhill; no step where a row failed."""
+        """(n, size): one step of Adam downhill, by momentum alone where a row failed."""
         genes = layout(self.settings.space)
         spread = np.where(genes.whole, 0.0, genes.spread)
         slope = gradient * spread

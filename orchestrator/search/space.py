@@ -53,7 +53,8 @@ def layout(space: LatentSpace) -> Layout:
 
     Raises:
         BadRequestError: the space is empty, or a segment has bounds that are not finite, hold no
-            two whole numbers where whole numbers are wanted, or are too far from where it draws.
+            float32 or, where whole numbers are wanted, no two of them, or are too far from where it
+            draws.
     """
     space.check()
     parts = [(*_inward(segment), segment) for segment in space.segments]
@@ -158,7 +159,11 @@ def whole_bounds(segment: Segment) -> tuple[int, int]:
 
 
 def _inward(segment: Segment) -> tuple[np.float32, np.float32]:
-    """The bounds of one segment as float32, never outside the float64 ones."""
+    """The bounds of one segment as float32, never outside the float64 ones.
+
+    Raises:
+        BadRequestError: there is no float32 between them.
+    """
     _check(segment)
     if segment.kind != "real":
         least, greatest = whole_bounds(segment)
@@ -168,6 +173,11 @@ def _inward(segment: Segment) -> tuple[np.float32, np.float32]:
         low = np.nextafter(low, np.float32(np.inf))
     if float(high) > segment.high:
         high = np.nextafter(high, np.float32(-np.inf))
+    if low > high:
+        raise BadRequestError(
+            f"segment '{segment.name}' needs bounds with a float32 number between them, "
+            f"but has {segment.low} and {segment.high}"
+        )
     return low, high
 
 

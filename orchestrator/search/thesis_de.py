@@ -5,7 +5,8 @@ not with the latent space's own draws: in StyleGAN2's box of -10 to 10 that is 5
 out. And it keeps what pymoo 0.4.2 did, wanted or not:
 
 * F is drawn for each trial from `F` to 1 (dither "vector");
-* partners come from plain permutations, so a target may be its own partner;
+* partners come from plain permutations, so a target may be its own partner, and where a triple lies
+  across two of them, one member may be two partners;
 * both steps are skipped in a tenth of the trials each, as every crossover was by default: the donor
   is then a partner itself, or the trial is its target again;
 * a donor out of bounds is drawn back as a whole towards its base vector, past the bound, by an

@@ -74,7 +74,7 @@ class Snapshot:
         elapsed_s: seconds since this phase's first moment (`starting`) or since the search began.
         best: highest similarity of each generation, oldest first.
         mean: mean similarity of each generation, oldest first.
-        second: best value of a second objective per generation; empty when there is none.
+        second: mean of a second objective per generation; empty when there is none.
         points: similarity and second objective of each survivor, where the search trades the two
             for each other; empty elsewhere.
         second_name: what the second objective is called.

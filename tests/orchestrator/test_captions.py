@@ -1,6 +1,7 @@
 """Words for a picture, from the command's settings to the files, over real services."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -179,11 +180,13 @@ def test_captions_are_ranked_and_each_is_there_once() -> None:
 
     found = ranked_captions(
         [
+            individual("a picture of nothing", math.nan, 4),
             individual("a picture of a dog", 0.1, 1),
             individual("A picture  of a cat", 0.3, 2),
             individual("a picture of a cat", 0.2, 3),
         ]
     )
+    assert found.pop().text == "a picture of nothing"
     assert [(one.text, one.similarity, one.genomes) for one in found] == [
         ("A picture  of a cat", 0.3, 2),
         ("a picture of a dog", 0.1, 1),

@@ -95,6 +95,8 @@ def test_diversity_is_the_mean_pairwise_distance(count: int, seed: int) -> None:
     pairs = [1 - float(found[i] @ found[j]) for i in range(count) for j in range(i)]
     np.testing.assert_allclose(diversity(found), np.mean(pairs), atol=1e-5)
     assert diversity(found[:1]) == 0
+    broken = np.full((1, 5), np.nan, np.float32)
+    assert diversity(np.concatenate([found[:1], broken, found[1:]])) == diversity(found)
 
 
 @given(arrays.arrays(np.float64, 5, elements=st.floats(-800, 800)))

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from orchestrator.begin import resume_run
 from orchestrator.evaluation.evaluator import Evaluation
 from orchestrator.evaluation.setup import Setup
 from orchestrator.gallery import Gallery
+from orchestrator.interrupts import Interrupts
 from orchestrator.runs import RunFolder
 from orchestrator.runs.journal import Journal
 from orchestrator.runs.pictures import read_recipe
@@ -28,6 +30,7 @@ from tests.orchestrator.ensemble import (  # the fixtures among them
     fork,
     grow,
     kinds,
+    quiet,
     resume,
     settings,
 )
@@ -238,3 +241,34 @@ def test_verify_evaluates_again_and_finds_what_does_not_repeat(settings: RunSett
         journal.change(type(about)(changed, about.objectives, about.versions))
     with pytest.raises(ConfigError, match="generation 1 does not repeat"):
         verify_run(folder)
+
+
+@pytest.mark.parametrize("algorithm", ["ga", "de", "nsga2", "sep-cma-es", "map-elites"])
+def test_a_picture_that_clip_cannot_embed_ranks_last(
+    settings: RunSettings, algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CLIP in half precision may overflow: its answer is NaN, and says so each time."""
+    evaluate = Setup.evaluate
+
+    def overflowing(setup: Setup, genomes: np.ndarray) -> Evaluation:
+        found = evaluate(setup, genomes)
+        lost = genomes[:, 0] > 0
+        found.embeddings[lost] = np.nan
+        found.similarity[lost] = np.nan
+        return found
+
+    monkeypatch.setattr(Setup, "evaluate", overflowing)
+    measures = ("a car|the city",) if algorithm == "map-elites" else ()
+    wanted = replace(settings, algorithm=algorithm, measures=measures, parameters={"best_of": "6"})
+    folder = grow(wanted)
+    told = events(folder)
+    assert told[-1]["failed"]
+    assert all(isinstance(event["best"], float) for event in told)
+    assert all(np.isfinite(float(str(event["diversity"]))) for event in told)
+    assert np.isfinite(float(str(read_recipe(folder / "best.png")["similarity"])))
+    parts = grow(replace(wanted, generations=3))
+    run = resume_run(parts, {"generations": 6}, quiet(), Interrupts())
+    assert run.grow() == 0
+    assert digest(parts) == digest(folder)
+    assert not run._course.note
+    assert verify_run(folder).generations == 6

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.begin import new_run
+from orchestrator.begin import new_run, settled
 from orchestrator.evaluation.captioner import embed_picture, read_picture
 from orchestrator.evaluation.evaluator import embed_text
 from orchestrator.evaluation.target import embed_target
@@ -16,6 +16,7 @@ from orchestrator.fleet.launcher import LocalLauncher
 from orchestrator.interrupts import Interrupts
 from orchestrator.runs.journal import Journal
 from orchestrator.settings import RunSettings, read_settings
+from orchestrator.targets import Part, read_part
 from protocol.client import Client
 from protocol.errors import BadRequestError, ConfigError, GlasshouseError
 from tests.orchestrator.ensemble import digest, fleet, grow, quiet, resume, settings
@@ -92,3 +93,14 @@ def test_what_cannot_be_looked_for_is_refused_before_anything_starts(
     with pytest.raises(error, match=words):
         new_run(replace(settings, **changes), quiet(), Interrupts())  # type: ignore[arg-type]
     assert not settings.runs.exists()
+
+
+@pytest.mark.parametrize("weight", ["0.5", "0.00002", "0.123456789"])
+def test_a_picture_keeps_its_name_and_weight_however_often_it_is_settled(
+    photo: Path, weight: str
+) -> None:
+    numbered = photo.rename(photo.with_name("photo 7"))
+    once = settled(RunSettings("a car", likes=(f"{numbered} :{weight}",)))
+    again = settled(once)
+    assert read_part(again.likes[0]) == Part(str(numbered), float(weight))
+    assert again == once

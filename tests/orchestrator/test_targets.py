@@ -44,6 +44,24 @@ def test_several_prompts_are_one_text_and_back() -> None:
 
 
 @given(
+    st.text("ab 19:.-/", min_size=1).map(str.strip).filter(bool),
+    st.one_of(
+        st.sampled_from([1.0, -1.0, 2.0]),
+        st.floats(1e-9, 1000),
+        st.floats(-1000, -1e-9),
+    ),
+)
+def test_a_part_is_typed_so_that_it_is_read_the_same(text: str, weight: float) -> None:
+    part = Part(text, weight)
+    assert read_part(part.typed) == part
+
+
+def test_usual_parts_are_typed_shortly() -> None:
+    typed = [Part(*one).typed for one in [("a", 1.0), ("a", 0.5), ("img.jp2", 2.0), ("b", -1e-5)]]
+    assert typed == ["a", "a:0.5", "img.jp2 :2", "b:-0.00001"]
+
+
+@given(
     st.lists(
         st.tuples(
             st.text("abc xyz", min_size=1).map(str.strip).filter(bool),

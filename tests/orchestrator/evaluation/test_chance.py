@@ -155,3 +155,22 @@ def test_scores_are_told_in_deviations() -> None:
 @pytest.mark.parametrize("told", [None, "x", {}, {"mean": "a"}, {"mean": 0.1, "deviation": None}])
 def test_what_a_damaged_run_says_of_it_is_nothing(told: object) -> None:
     assert read_baseline(told) is None
+
+
+def test_what_clip_cannot_embed_does_not_count_and_whitening_begins_from_what_was_typed() -> None:
+    class Overflowing(Seen):
+        def __call__(self, genomes: Float32) -> Evaluation:
+            found = super().__call__(genomes)
+            found.embeddings[found.embeddings[:, 0] > 1] = np.nan
+            return found
+
+    slanted = np.array([0.6, 0.8, 0, 0], np.float32)
+    chance = Overflowing().chance(target=slanted)
+    found = measured(chance, 400)
+    assert np.isfinite([found.mean, found.deviation]).all()
+    assert 400 < found.rows < RANDOM
+    chance.whiten()
+    once = chance.target
+    chance.whiten()
+    np.testing.assert_array_equal(chance.target, once)
+    np.testing.assert_allclose(np.linalg.norm(once), 1, atol=1e-6)

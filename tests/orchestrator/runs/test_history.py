@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from orchestrator.runs import versions
-from orchestrator.runs.history import History, Plan, check_versions
+from orchestrator.runs.history import BANNED, History, Plan, check_versions
 from orchestrator.runs.journal import About, Conditions, Step
 from protocol.errors import ConfigError
 from protocol.latent import LatentSpace, Segment
@@ -117,3 +117,49 @@ def test_other_versions_are_refused_with_the_way_out() -> None:
     with pytest.raises(ConfigError, match=r"numpy 1\.0.*pip install numpy==1\.0"):
         check_versions(About({}, 1, here | {"numpy": "1.0"}))
     check_versions(About({}, 1, here | {"python": "3.99"}))
+
+
+@pytest.mark.parametrize("out", ["banned", "unscored"])
+def test_refinement_begins_with_no_picture_that_is_banned_or_has_no_similarity(out: str) -> None:
+    history, _ = live(PLANS[0], 4)
+    best = history.champion.tobytes()
+    step = scored(history, "choice" if out == "banned" else "rescore", history.survivors.copy())
+    hit = np.array([genome.tobytes() == best for genome in step.genomes])
+    objectives, similarity = step.objectives.copy(), step.similarity.copy()
+    objectives[hit] = BANNED if out == "banned" else np.nan
+    similarity[hit] = step.similarity[hit] if out == "banned" else np.nan
+    history.take(replace(step, objectives=objectives, similarity=similarity))
+    history.refine()
+    start = history.survivors
+    assert best not in {genome.tobytes() for genome in start}
+    assert len(start) == 7
+    assert np.isfinite(history.algorithm.population.objectives).all()
+    told = scored(history, "refinement", history.algorithm.ask())
+    gradient = np.zeros((7, SPACE.size))
+    history.take(replace(told, objectives=np.hstack([told.objectives, gradient])))
+    assert history.champion.tobytes() != best
+
+
+def test_a_sum_that_is_no_number_is_not_the_best() -> None:
+    """A scorer may say inf; the search counts that row as failed."""
+    history = History(replace(PLANS[0], weighted=True))
+    history.begin(CONDITIONS)
+    step = scored(history, "generation", history.algorithm.ask())
+    objectives = step.objectives.copy()
+    objectives[3] = -np.inf
+    history.take(replace(step, objectives=objectives))
+    assert history.algorithm.failed == 1
+    best = step.genomes[np.where(np.isfinite(objectives), objectives, np.inf).argmin()]
+    assert history.champion.tobytes() == best.tobytes()
+
+
+def test_a_genome_that_is_asked_for_again_keeps_the_generation_in_which_it_was_found() -> None:
+    history, _ = live(PLANS[0], 4)
+    found = {genome.tobytes(): history.score(genome) for genome in history.survivors}
+    history.refine()
+    told = scored(history, "refinement", history.algorithm.ask())
+    gradient = np.zeros((len(told.genomes), SPACE.size))
+    history.take(replace(told, generation=5, objectives=np.hstack([told.objectives, gradient])))
+    assert {one.generation for one in found.values()} != {5}
+    for genome in history.survivors:
+        assert history.score(genome) == found[genome.tobytes()]

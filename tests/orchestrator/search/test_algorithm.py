@@ -1,5 +1,7 @@
 """What every algorithm promises, whichever it is."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -125,6 +127,14 @@ def test_global_randomness_is_neither_read_nor_moved(name: str, real_space: Late
     after = np.random.get_state()  # noqa: NPY002
     assert before[2:] == after[2:]
     assert (before[1] == after[1]).all()
+
+
+def test_warnings_of_the_process_are_not_silenced(name: str, real_space: LatentSpace) -> None:
+    algorithm = make(name, real_space)
+    before = list(warnings.filters)
+    grow(algorithm, 10)
+    algorithm.rescore(score(algorithm.population.genomes, algorithm.settings))
+    assert list(warnings.filters) == before
 
 
 @pytest.mark.parametrize("cut", range(1, 10))
@@ -280,3 +290,22 @@ def test_after_rescoring_old_objectives_no_longer_protect_a_genome(
     batch = algorithm.ask()
     algorithm.tell(score(batch, algorithm.settings))
     assert algorithm.population.objectives.max() < 1e6
+
+
+@pytest.mark.parametrize("name", ["nsga2", "nsga3"])
+def test_after_rescoring_a_front_is_spread_over_the_new_values_alone(
+    name: str, real_space: LatentSpace
+) -> None:
+    """A new model's realism may lie anywhere: where, must not matter."""
+    near, far = make(name, real_space), make(name, real_space)
+    grow(near, 6)
+    grow(far, 6)
+    for algorithm, away in ((near, 0), (far, 1024)):
+        offset = np.array([0, away])
+        algorithm.rescore(
+            np.round(score(algorithm.population.genomes, algorithm.settings)) + offset
+        )
+        for _ in range(8):
+            told = np.round(score(algorithm.ask(), algorithm.settings)) + offset
+            algorithm.tell(told)
+    assert near.population.genomes.tobytes() == far.population.genomes.tobytes()

@@ -8,7 +8,7 @@ import pytest
 import orchestrator.search
 from orchestrator.search import describe_algorithms, make_algorithm
 from protocol.errors import BadRequestError, ConfigError
-from protocol.latent import LatentSpace
+from protocol.latent import LatentSpace, Segment
 
 
 def test_importing_the_search_imports_no_optimiser() -> None:
@@ -115,3 +115,32 @@ def test_numbers_may_be_written_as_text(real_space: LatentSpace) -> None:
         "sep-cma-es", real_space, population=8, seed=0, parameters={"sigma0": "0.5"}
     )
     assert made.settings.number("sigma0") == 0.5
+
+
+@pytest.mark.parametrize("name", ["cma-es", "sep-cma-es"])
+def test_a_single_gene_is_refused_by_what_breaks_on_it(name: str) -> None:
+    space = LatentSpace("u", (Segment("u", "real", 1, 0, 1, "uniform"),))
+    with pytest.raises(ConfigError, match="two genes or more, but latent space 'u' has one"):
+        make_algorithm(name, space, population=4, seed=0)
+
+
+@pytest.mark.parametrize(
+    "name", [info.name for info in describe_algorithms() if not info.name.endswith("cma-es")]
+)
+def test_the_smallest_population_searches_a_single_gene(name: str) -> None:
+    info = next(one for one in describe_algorithms() if one.name == name)
+    space = LatentSpace("u", (Segment("u", "real", 1, 0, 1, "uniform"),))
+    objectives, measures = 1 + (info.objectives == "several"), int(info.measures)
+    algorithm = make_algorithm(
+        name,
+        space,
+        population=info.least_population,
+        objectives=objectives,
+        seed=0,
+        measures=measures,
+    )
+    for _ in range(40):
+        genomes = algorithm.ask()
+        assert genomes.shape == (info.least_population, 1)
+        algorithm.tell(np.hstack([genomes, 1 - genomes])[:, : objectives + measures])
+    assert algorithm.population.any_scored

@@ -131,6 +131,7 @@ def test_layout_describes_every_gene(mixed_space: LatentSpace) -> None:
         (Segment("s", "real", 1, 1, 1, "uniform"), "low < high"),
         (Segment("s", "real", 1, -math.inf, 1, "normal"), "bounds that float32 can hold"),
         (Segment("s", "real", 1, -1e39, 1, "normal"), "bounds that float32 can hold"),
+        (Segment("s", "real", 1, 0.1, 0.1 + 1e-10, "uniform"), "float32 number between them"),
         (Segment("s", "binary", 1, 0, 2, "uniform"), "bounds 0 and 1"),
         (Segment("s", "binary", 1, 0, 1, "uniform", 1.5), "probability from 0 to 1"),
         (Segment("s", "categorical", 1, 0.5, 1.5, "uniform"), "two whole numbers"),
