@@ -5,6 +5,7 @@ snapshot, and the display draws it as the run's own would. A run that is not gro
 shown once.
 """
 
+import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -109,9 +110,10 @@ class Watcher:
         return self._thumbnails
 
 
-def _numbers(found: Iterable[object]) -> tuple[float, ...]:
-    """Those that are numbers."""
-    return tuple(float(value) for value in found if isinstance(value, int | float))
+def _numbers(found: Iterable[float | None]) -> tuple[float, ...]:
+    """One for each, NaN where it is missing; none where all are."""
+    numbers = tuple(math.nan if value is None else value for value in found)
+    return () if all(map(math.isnan, numbers)) else numbers
 
 
 def _swaps(told: Iterable[dict[str, Any]]) -> tuple[int, ...]:

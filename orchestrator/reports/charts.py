@@ -66,7 +66,9 @@ def _quartiles(story: Story) -> tuple[list[float], list[float]] | None:
     scores = [event.get("scores") or [] for event in story.generations]
     if not scores or not all(scores):
         return None
-    low, high = zip(*(np.quantile(one, (0.25, 0.75)) for one in scores), strict=True)
+    low, high = zip(
+        *(np.quantile(np.array(one, np.float64), (0.25, 0.75)) for one in scores), strict=True
+    )
     return list(low), list(high)
 
 

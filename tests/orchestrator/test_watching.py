@@ -69,6 +69,19 @@ def test_a_grid_is_read_back(tmp_path: Path, count: int) -> None:
     assert np.abs(found.astype(int) - images).max() < 24
 
 
+def test_a_generation_without_numbers_is_a_gap_and_moves_nothing(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "a car")
+    folder.write_settings({"prompt": "a car"})
+    for generation, best in ((1, 0.25), (2, None), (3, 0.75)):
+        told = {"event": "generation", "generation": generation, "best": best, "mean": 0.25}
+        folder.append_event({**told, "scores": [best, 0.25]})
+    folder.append_event({"event": "generation", "generation": 4, "evaluations": "many"})
+    seen = Watcher(folder, Recording()).snapshot()
+    assert (seen.generation, seen.mean) == (3, (0.25, 0.25, 0.25))
+    assert np.array(seen.best) == pytest.approx([0.25, np.nan, 0.75], nan_ok=True)
+    assert seen.second == ()
+
+
 def test_no_run_and_no_picture(tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match=r"no run\.json"):
         watch(tmp_path, quiet())

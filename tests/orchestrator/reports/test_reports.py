@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from orchestrator.reports.comparison import differing, outcomes, table
 from orchestrator.reports.page import page
 from orchestrator.reports.reading import read_story
+from orchestrator.runs import RunFolder
 from protocol.errors import BadRequestError
 
 Runs = tuple[Path, Path]
@@ -41,6 +43,17 @@ def test_a_damaged_run_is_told_as_far_as_it_can_be_read(runs: Runs, tmp_path: Pa
     (tmp_path / "best.png").write_bytes(b"no picture either")
     text = page([read_story(tmp_path)])
     assert "a yellow car" in text
+
+
+def test_a_page_is_written_whatever_is_missing_in_the_events(runs: Runs, tmp_path: Path) -> None:
+    shutil.copytree(runs[0], tmp_path, dirs_exist_ok=True)
+    shutil.copy(tmp_path / "grids" / "000002.webp", tmp_path / "grids" / "000002 (copy).webp")
+    folder = RunFolder(tmp_path)
+    folder.append_event({"event": "swap", "generation": 2})
+    folder.append_event({**folder.events()[-2], "best": None, "scores": [0.5, None]})
+    story = read_story(tmp_path)
+    assert sorted(story.grids) == [1, 2, 4]
+    assert "swapped for" in page([story])
 
 
 def test_a_comparison_shows_only_what_differs(runs: Runs) -> None:
