@@ -123,7 +123,7 @@ def timings(story: Story) -> str:
 
     def draw(axes: Any) -> None:
         for role, values in found.items():
-            axes.plot(range(1, len(values) + 1), values, label=role)
+            axes.plot(list(values), list(values.values()), label=role)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("generation")
         axes.set_ylabel("median ms of a batch")

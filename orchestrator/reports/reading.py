@@ -69,13 +69,16 @@ class Story:
         """The number of every generation."""
         return [int(event.get("generation") or 0) for event in self.generations]
 
-    def timings(self) -> dict[str, list[float]]:
-        """Median milliseconds of a batch, by role, one for every generation that tells."""
-        found: dict[str, list[float]] = {}
-        for event in self.generations:
+    def timings(self) -> dict[str, dict[int, float]]:
+        """Median milliseconds of a batch, by role and generation; of replicas their mean."""
+        found: dict[str, dict[int, float]] = {}
+        for number, event in zip(self.numbers(), self.generations, strict=True):
+            told: dict[str, list[float]] = {}
             for service in event.get("services") or ():
                 if service.get("batch_ms"):
-                    found.setdefault(str(service.get("role")), []).append(service["batch_ms"])
+                    told.setdefault(str(service.get("role")), []).append(service["batch_ms"])
+            for role, values in told.items():
+                found.setdefault(role, {})[number] = sum(values) / len(values)
         return found
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,19 @@ def test_a_page_is_written_whatever_is_missing_in_the_events(runs: Runs, tmp_pat
     story = read_story(tmp_path)
     assert sorted(story.grids) == [1, 2, 4]
     assert "swapped for" in page([story])
+
+
+def test_timings_stand_at_their_generation(runs: Runs) -> None:
+    story = read_story(runs[0])
+    slow, quick = ({"role": "clip", "batch_ms": ms} for ms in (30.0, 10.0))
+    unasked = {"role": "discriminator", "batch_ms": 0.0}
+    asked = {**unasked, "batch_ms": 7.0}
+    generations = [
+        {"generation": 4, "services": [slow, quick, unasked]},
+        {"generation": 5, "services": [slow, asked]},
+    ]
+    told = replace(story, generations=generations).timings()
+    assert told == {"clip": {4: 20.0, 5: 30.0}, "discriminator": {5: 7.0}}
 
 
 def test_a_comparison_shows_only_what_differs(runs: Runs) -> None:
