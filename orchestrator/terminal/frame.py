@@ -44,6 +44,9 @@ LEAST_MIDDLE = 6
 LEAST_WRAPPED = 20
 """Rows below which a long message is cut and not wrapped."""
 
+LEAST_BAR = 4
+"""Columns of the bar of generations, for which the evaluations a second make room."""
+
 LEAST_CAPTION = 30
 """Columns below which captions are left out."""
 
@@ -257,16 +260,17 @@ def progress(snapshot: Snapshot, columns: int) -> RenderableType:
         words = f"starting services: {ready} of {len(snapshot.services)} ready"
         return _line((words, "yellow"), (f"  {clock(snapshot.elapsed_s)}", "dim"))
     words = f"generation {snapshot.generation}/{snapshot.generations}"
-    if columns >= 60:
-        words += f"  {snapshot.evaluations_per_s:.1f} evaluations/s"
+    rate = f"  {snapshot.evaluations_per_s:.1f} evaluations/s"
     if snapshot.phase == "paused":
-        words += "  paused: p goes on"
+        how = "  paused: p goes on"
     elif snapshot.phase == "searching":
-        words += f"  {clock(snapshot.elapsed_s)}  ETA {clock(snapshot.eta_s)}"
+        how = f"  {clock(snapshot.elapsed_s)}  ETA {clock(snapshot.eta_s)}"
     else:
-        words += f"  {clock(snapshot.elapsed_s)}  {snapshot.phase}"
+        how = f"  {clock(snapshot.elapsed_s)}  {snapshot.phase}"
+    fits = len(words + rate + how) <= columns - LEAST_BAR - 2
+    words += rate + how if fits else how
     table = Table.grid(padding=(0, 1))
-    width = max(4, columns - len(words) - 3)
+    width = max(LEAST_BAR, columns - len(words) - 3)
     table.add_row(
         bar(snapshot.generation, snapshot.generations, width),
         Text(words, no_wrap=True, overflow="ellipsis"),
@@ -309,7 +313,8 @@ def _numbers(snapshot: Snapshot, columns: int) -> Text:
     long, short = (
         (f" {words}".rstrip(), "bold green") for words in (over, over[: over.find("σ") + 1])
     )
-    for parts in ((best, gain, long, mean), (best, gain, short, mean), (best, short, mean)):
+    shorter = ((best, gain, short, mean), (best, short, mean), (best, mean))
+    for parts in ((best, gain, long, mean), *shorter):
         line = _line(*parts)
         if line.cell_len <= columns:
             break

@@ -64,6 +64,7 @@ def test_a_wide_frame_shows_everything(snapshot: Snapshot, terminal: Callable[..
         (200, "best 0.310 (+0.110) +5.5 σ over random mean 0.290"),
         (120, "best 0.310 (+0.110) +5.5 σ mean 0.290"),
         (80, "best 0.310 +5.5 σ mean 0.290"),
+        (70, "best 0.310 mean 0.290"),
     ],
 )
 def test_the_mean_is_never_cut_off(
@@ -71,6 +72,16 @@ def test_the_mean_is_never_cut_off(
 ) -> None:
     known = dataclasses.replace(snapshot, baseline=Baseline(0.2, 0.02, 512, "z"))
     assert words in "\n".join(draw(terminal(columns, 40), known))
+
+
+@pytest.mark.parametrize(("columns", "rate"), [(60, False), (80, True)])
+def test_the_eta_is_never_cut_off(
+    snapshot: Snapshot, terminal: Callable[..., Any], columns: int, *, rate: bool
+) -> None:
+    long = dataclasses.replace(snapshot, generations=4000)
+    text = "\n".join(draw(terminal(columns, 24), long))
+    assert "00:24  ETA 2:12:56" in text
+    assert ("8.0 evaluations/s" in text) is rate
 
 
 def test_hints_say_what_keys_do_here(snapshot: Snapshot, terminal: Callable[..., Any]) -> None:
