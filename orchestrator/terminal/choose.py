@@ -111,9 +111,13 @@ def make_display(
 
 def can_redraw(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Whether `stream` is a terminal that can move its cursor and show braille."""
-    encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
     dumb = environ.get("TERM", "").lower() in {"", "dumb", "unknown"}
-    return stream.isatty() and not dumb and encoding == "utf8" and in_front(stream)
+    return stream.isatty() and not dumb and shows_unicode(stream) and in_front(stream)
+
+
+def shows_unicode(stream: IO[str]) -> bool:
+    """Whether braille and half blocks can be written to `stream`."""
+    return (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
 
 
 def in_front(stream: IO[str]) -> bool:
@@ -135,7 +139,7 @@ def make_painter(images: Images, stream: TextIO, environ: Mapping[str, str]) -> 
 
 def can_show_images(console: Console, images: Images) -> bool:
     """Whether pictures would look like pictures; half blocks do with colours alone."""
-    if images == "off" or console.no_color:
+    if images == "off" or console.no_color or not shows_unicode(console.file):
         return False
     return console.color_system in ({"256", "truecolor"} if images == "auto" else COLOURED)
 

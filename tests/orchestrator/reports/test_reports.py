@@ -1,5 +1,6 @@
 """Reports and comparisons of real runs."""
 
+import io
 import json
 import re
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.commands.tell import compare
 from orchestrator.reports.comparison import differing, outcomes, table
 from orchestrator.reports.page import page
 from orchestrator.reports.reading import read_story
@@ -78,6 +80,21 @@ def test_a_comparison_shows_only_what_differs(runs: Runs) -> None:
     assert outcomes(stories)["evaluations"] == ["20", "20"]
     assert "generations" in table(stories)
     assert differing(stories[:1] * 2) == {}
+
+
+@pytest.mark.parametrize(("encoding", "drawn"), [("utf-8", True), ("latin-1", False)])
+def test_curves_are_printed_where_they_can_be_written(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, encoding: str, *, drawn: bool
+) -> None:
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding=encoding, errors="backslashreplace")
+    monkeypatch.setattr("sys.stdout", stream)
+    compare(list(runs))
+    stream.flush()
+    text = written.getvalue().decode(encoding)
+    assert "best similarity" in text
+    assert ("generation 4" in text) is drawn
+    assert "\\u28" not in text
 
 
 def test_a_page_is_complete_in_itself(runs: Runs) -> None:
