@@ -67,7 +67,7 @@ def _run(story: Story) -> dict[str, Any]:
         "parent": story.summary.parent,
         "command": printable(str(story.settings.get("command", ""))),
         "settings": settings,
-        "services": story.services,
+        "services": [{"role": "", "model": "", "digest": "", **one} for one in story.services],
         "swaps": story.swaps,
         "frames": _frames(story),
         "tiles": _tiles(story),

@@ -59,6 +59,16 @@ def test_a_page_is_written_whatever_is_missing_in_the_events(runs: Runs, tmp_pat
     assert "swapped for" in page([story])
 
 
+@pytest.mark.parametrize("name", ["0002-$x_{y$", "_old", "车", "long" * 50])
+def test_a_folder_may_be_called_anything(runs: Runs, tmp_path: Path, name: str) -> None:
+    shutil.copytree(runs[0], tmp_path / name)
+    folder = RunFolder(tmp_path / name)
+    folder.update(services=[{"role": "clip"}])
+    text = page([read_story(folder.path)])
+    legend = text[text.index('id="legend_1"') :]
+    assert name[:40] in legend
+
+
 def test_timings_stand_at_their_generation(runs: Runs) -> None:
     story = read_story(runs[0])
     slow, quick = ({"role": "clip", "batch_ms": ms} for ms in (30.0, 10.0))
