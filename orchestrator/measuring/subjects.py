@@ -16,7 +16,6 @@ from orchestrator.runs.storage import storing
 from orchestrator.settings import RunSettings
 from protocol.errors import BadRequestError, StorageError, WeightsError
 
-
 WANTED = "name a folder of pictures, a run such as runs/latest, or a generator with --random N"
 
 

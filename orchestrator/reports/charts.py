@@ -43,7 +43,7 @@ def svg(draw: Callable[[Any], None], title: str) -> str:
 
 
 def _name(story: Story) -> str:
-    """A run in a legend, which leaves out what begins with an underscore and has room for little."""
+    """A run in a legend, which leaves out what begins with an underscore, and is short."""
     name = story.summary.name
     return f" {name}"[:LONGEST_NAME] if name.startswith("_") else name[:LONGEST_NAME]
 
