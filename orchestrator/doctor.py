@@ -19,6 +19,7 @@ import msgspec
 
 from orchestrator.fleet.assemble import share_of_cores
 from orchestrator.fleet.offers import catalogue
+from orchestrator.runs.storage import nearest
 from protocol.endpoints import runtime_dir
 from protocol.errors import GlasshouseError
 from protocol.registry import registered
@@ -177,12 +178,14 @@ def sockets() -> list[Finding]:
 
 def disk(runs: Path) -> list[Finding]:
     """Where run folders go."""
-    place = next(one for one in (runs.absolute(), *runs.absolute().parents) if one.exists())
+    place = nearest(runs)
+    mend = "name another folder with --runs"
+    if not place.is_dir():
+        return [Finding("runs", "bad", f"{place} is no folder", mend)]
+    if not os.access(place, os.W_OK):
+        return [Finding("runs", "bad", f"{place} cannot be written", mend)]
     free = shutil.disk_usage(place).free / 2**30
     found = f"{free:.1f} GiB free for {runs}"
-    if not os.access(place, os.W_OK):
-        mend = "name another folder with --runs"
-        return [Finding("runs", "bad", f"{place} cannot be written", mend)]
     if free < LEAST_DISK_GIB:
         return [Finding("runs", "bad", found, "free some, or name another disk with --runs")]
     return [Finding("runs", "ok", found)]

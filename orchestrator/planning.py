@@ -21,10 +21,11 @@ from orchestrator.runs import RunFolder
 from orchestrator.runs.folder import next_name
 from orchestrator.runs.history import REFINED
 from orchestrator.runs.listing import summaries
+from orchestrator.runs.storage import nearest
 from orchestrator.settings import RunSettings, endpoints
 from orchestrator.terminal.snapshot import clock, printable
 from protocol.client import Client
-from protocol.errors import BadRequestError, WeightsError
+from protocol.errors import BadRequestError, StorageError, WeightsError
 from protocol.messages import Role
 from protocol.naming import did_you_mean, is_endpoint, split_model, weights_path
 
@@ -105,6 +106,8 @@ def outlook(settings: RunSettings, targets: Sequence[str] = ()) -> Outlook:
         GlasshouseError: it would be refused, and why; a named service does not answer.
     """
     settings = settled(settings)
+    if not (place := nearest(settings.runs)).is_dir():
+        raise StorageError(f"run folders cannot be made in {place}, a file; name another --runs")
     for target in targets or [settings.prompt]:
         plan_of(RunSettings(**{**vars(settings), "prompt": target}))
     found = [

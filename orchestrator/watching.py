@@ -5,6 +5,7 @@ snapshot, and the display draws it as the run's own would. A run that is not gro
 shown once.
 """
 
+import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -77,12 +78,13 @@ class Watcher:
             generations=one.generations,
             evaluations=int(last.get("evaluations") or 0),
             elapsed_s=float(last.get("elapsed_s") or 0.0),
-            best=_numbers(event.get("best") for event in generations),
-            mean=_numbers(event.get("mean") for event in generations),
-            second=_numbers(event.get("realism") for event in generations),
+            first_generation=_before_sitting(generations),
+            best=_curve(generations, "best"),
+            mean=_curve(generations, "mean"),
+            second=_curve(generations, "realism"),
             second_name="realism",
             points=_points(last),
-            scored=_numbers(event.get("scorer") for event in generations),
+            scored=_curve(generations, "scorer"),
             failed=int(last.get("failed") or 0),
             diversity=last.get("diversity"),
             first_diversity=generations[0].get("diversity") if generations else None,
@@ -109,9 +111,27 @@ class Watcher:
         return self._thumbnails
 
 
-def _numbers(found: Iterable[object]) -> tuple[float, ...]:
-    """Those that are numbers."""
-    return tuple(float(value) for value in found if isinstance(value, int | float))
+def _numbers(found: Iterable[float | None]) -> tuple[float, ...]:
+    """One for each, NaN where it is missing; none where all are."""
+    numbers = tuple(math.nan if value is None else value for value in found)
+    return () if all(map(math.isnan, numbers)) else numbers
+
+
+def _curve(generations: list[dict[str, Any]], name: str) -> tuple[float, ...]:
+    """One value of every generation from 1; a fork tells of none before its own."""
+    told = {event.get("generation", 0): event.get(name) for event in generations}
+    return _numbers(told.get(number) for number in range(1, max(told, default=0) + 1))
+
+
+def _before_sitting(generations: list[dict[str, Any]]) -> int:
+    """The generation from which the process that now grows the run took it up."""
+    first, before = 0, None
+    for event in generations:
+        counted = event.get("evaluations", 0), event.get("elapsed_s", 0.0)
+        if before is None or counted[0] < before[0] or counted[1] < before[1]:
+            first = event.get("generation", 1) - 1
+        before = counted
+    return max(0, first)
 
 
 def _swaps(told: Iterable[dict[str, Any]]) -> tuple[int, ...]:

@@ -50,7 +50,9 @@ def compare(runs: Runs, json: JsonOption = False) -> None:
         say_json(found)
         return
     print(table(stories))
-    if len(stories) > 1:
+    from orchestrator.terminal.choose import shows_unicode
+
+    if len(stories) > 1 and shows_unicode(sys.stdout):
         from rich.console import Console
 
         from orchestrator.terminal.braille import Curve, chart

@@ -14,7 +14,9 @@ from orchestrator.picking import last_population
 from orchestrator.runs.journal import Conditions
 from orchestrator.runs.storage import storing
 from orchestrator.settings import RunSettings
-from protocol.errors import BadRequestError, WeightsError
+from protocol.errors import BadRequestError, StorageError, WeightsError
+
+WANTED = "name a folder of pictures, a run such as runs/latest, or a generator with --random N"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,8 @@ def read_subject(where: Path | str, random: int = 0) -> Subject:
         return _run(path)
     if random and not path.exists():
         return Subject(path, generator=str(where))
+    if not path.exists():
+        raise StorageError(f"Could not read {path}: no such file or directory; {WANTED}.")
     return Subject(path, pictures=[read_picture(file)[0] for file in _files(path)])
 
 
@@ -86,8 +90,7 @@ def _files(path: Path) -> list[Path]:
         found = sorted(file for file in path.iterdir() if file.suffix.lower() in endings)
     if not found:
         raise BadRequestError(
-            f"{path} holds no pictures (PNG, JPEG, WebP, ...) and is no run; "
-            "name a folder of pictures, a run such as runs/latest, or a generator with --random N"
+            f"{path} holds no pictures (PNG, JPEG, WebP, ...) and is no run; {WANTED}"
         )
     return found
 

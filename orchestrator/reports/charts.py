@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +23,15 @@ LOOK: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "text.parse_math": False,  # a folder may be called $x
 }
+LONGEST_NAME = 48
 
 
 def svg(draw: Callable[[Any], None], title: str) -> str:
     """One chart as an `<svg>` element; `draw` gets its axes."""
-    with rc_context(LOOK):
+    with rc_context(LOOK), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # whoever looks at the page has a font
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.subplots()
         axes.set_title(title, loc="left")
@@ -38,6 +42,12 @@ def svg(draw: Callable[[Any], None], title: str) -> str:
     return text[text.index("<svg") :]
 
 
+def _name(story: Story) -> str:
+    """A run in a legend, which leaves out what begins with an underscore, and is short."""
+    name = story.summary.name
+    return f" {name}"[:LONGEST_NAME] if name.startswith("_") else name[:LONGEST_NAME]
+
+
 def convergence(stories: Sequence[Story]) -> str:
     """Best and mean similarity over the generations, with the survivors' middle half behind."""
 
@@ -45,7 +55,7 @@ def convergence(stories: Sequence[Story]) -> str:
         for index, story in enumerate(stories):
             colour = f"C{index}"
             numbers = story.numbers()
-            axes.plot(numbers, story.column("best"), color=colour, label=story.summary.name)
+            axes.plot(numbers, story.column("best"), color=colour, label=_name(story))
             axes.plot(numbers, story.column("mean"), color=colour, linestyle=":")
             baseline = story.summary.baseline
             if baseline is not None:
@@ -66,7 +76,9 @@ def _quartiles(story: Story) -> tuple[list[float], list[float]] | None:
     scores = [event.get("scores") or [] for event in story.generations]
     if not scores or not all(scores):
         return None
-    low, high = zip(*(np.quantile(one, (0.25, 0.75)) for one in scores), strict=True)
+    low, high = zip(
+        *(np.quantile(np.array(one, np.float64), (0.25, 0.75)) for one in scores), strict=True
+    )
     return list(low), list(high)
 
 
@@ -75,7 +87,7 @@ def spread(stories: Sequence[Story]) -> str:
 
     def draw(axes: Any) -> None:
         for story in stories:
-            axes.plot(story.numbers(), story.column("diversity"), label=story.summary.name)
+            axes.plot(story.numbers(), story.column("diversity"), label=_name(story))
         axes.set_ylim(bottom=0)
         axes.set_xlabel("generation")
         axes.set_ylabel("mean pairwise CLIP distance")
@@ -99,9 +111,7 @@ def front(stories: Sequence[Story]) -> str:
             if step is None or step.realism is None:
                 continue
             colour = f"C{index}"
-            axes.scatter(
-                step.similarity, step.realism, s=12, color=colour, label=story.summary.name
-            )
+            axes.scatter(step.similarity, step.realism, s=12, color=colour, label=_name(story))
             objectives = np.stack([1 - step.similarity, -step.realism], axis=1)
             best = non_dominated(objectives)
             best = best[np.argsort(step.similarity[best])]
@@ -121,7 +131,7 @@ def timings(story: Story) -> str:
 
     def draw(axes: Any) -> None:
         for role, values in found.items():
-            axes.plot(range(1, len(values) + 1), values, label=role)
+            axes.plot(list(values), list(values.values()), label=role)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("generation")
         axes.set_ylabel("median ms of a batch")

@@ -67,7 +67,7 @@ def _run(story: Story) -> dict[str, Any]:
         "parent": story.summary.parent,
         "command": printable(str(story.settings.get("command", ""))),
         "settings": settings,
-        "services": story.services,
+        "services": [{"role": "", "model": "", "digest": "", **one} for one in story.services],
         "swaps": story.swaps,
         "frames": _frames(story),
         "tiles": _tiles(story),
@@ -113,7 +113,7 @@ def _tiles(story: Story) -> list[dict[str, Any]]:
     scores = story.generations[-1].get("scores") or []
     pairs = zip(story.population[:MOST_TILES], scores, strict=False)
     return [
-        {"rank": rank, "score": f"{score:.4f}", "data": _data("webp", _webp(image))}
+        {"rank": rank, "score": _score(score), "data": _data("webp", _webp(image))}
         for rank, (image, score) in enumerate(pairs, 1)
     ]
 
@@ -122,7 +122,11 @@ def _captions(story: Story) -> list[dict[str, Any]]:
     """The best captions of the last population, where the run wrote such."""
     last = story.generations[-1] if story.generations else {}
     pairs = zip(last.get("captions") or [], last.get("scores") or [], strict=False)
-    return [{"text": printable(str(text)), "score": f"{score:.4f}"} for text, score in pairs]
+    return [{"text": printable(text), "score": _score(score)} for text, score in pairs]
+
+
+def _score(score: float | None) -> str:
+    return "-" if score is None else f"{score:.4f}"
 
 
 def _picture(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:

@@ -69,13 +69,16 @@ class Story:
         """The number of every generation."""
         return [int(event.get("generation") or 0) for event in self.generations]
 
-    def timings(self) -> dict[str, list[float]]:
-        """Median milliseconds of a batch, by role, one for every generation that tells."""
-        found: dict[str, list[float]] = {}
-        for event in self.generations:
+    def timings(self) -> dict[str, dict[int, float]]:
+        """Median milliseconds of a batch, by role and generation; of replicas their mean."""
+        found: dict[str, dict[int, float]] = {}
+        for number, event in zip(self.numbers(), self.generations, strict=True):
+            told: dict[str, list[float]] = {}
             for service in event.get("services") or ():
                 if service.get("batch_ms"):
-                    found.setdefault(str(service.get("role")), []).append(service["batch_ms"])
+                    told.setdefault(str(service.get("role")), []).append(service["batch_ms"])
+            for role, values in told.items():
+                found.setdefault(role, {})[number] = sum(values) / len(values)
         return found
 
 
@@ -97,11 +100,11 @@ def read_story(path: Path) -> Story:
         settings=run.get("settings") or {},
         services=run.get("services") or [],
         generations=generations,
-        swaps=[event for event in events if _is(event, "swap")],
+        swaps=[{"role": "", "model": "", **event} for event in events if _is(event, "swap")],
         seconds=_seconds(generations),
         last=last,
         evaluations=evaluations,
-        grids={int(one.stem): one for one in sorted((folder.path / "grids").glob("[0-9]*.webp"))},
+        grids=_grids(folder.path),
         population=_population(folder.path, generations),
         pictures=list(_pictures(folder.path)),
     )
@@ -125,6 +128,12 @@ def _seconds(generations: list[dict[str, Any]]) -> float:
     clock = [float(event.get("elapsed_s") or 0.0) for event in generations]
     ends = [now for now, later in itertools.pairwise([*clock, -1.0]) if later < now]
     return sum(ends)
+
+
+def _grids(folder: Path) -> dict[int, Path]:
+    """The kept grids, but no `000010 (copy).webp`."""
+    found = sorted((folder / "grids").glob("*.webp"))
+    return {int(one.stem): one for one in found if one.stem.isdecimal()}
 
 
 def _population(folder: Path, generations: list[dict[str, Any]]) -> Pixels | None:

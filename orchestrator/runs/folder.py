@@ -35,7 +35,7 @@ import sys
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
@@ -70,11 +70,37 @@ class _Run(msgspec.Struct):
     lineage: dict[str, Any] | None = None
 
 
+Number = float | None
+"""What is no number is null in JSON."""
+MOST_GENERATIONS = 1_000_000
+"""No run has so many; a damaged number must not make anybody count to it."""
+
+
+class _Service(msgspec.Struct):
+    """The shape of one service in a line of `events.jsonl`."""
+
+    role: str = ""
+    batch_ms: Number = None
+
+
 class _Event(msgspec.Struct):
-    """The shape of a line of `events.jsonl`."""
+    """The shape of a line of `events.jsonl`, as far as anything depends on it."""
 
     event: str = ""
-    generation: int = 0
+    generation: Annotated[int, msgspec.Meta(ge=0, le=MOST_GENERATIONS)] = 0
+    evaluations: int = 0
+    elapsed_s: float = 0.0
+    best: Number = None
+    mean: Number = None
+    diversity: Number = None
+    realism: Number = None
+    scorer: Number = None
+    failed: int = 0
+    scores: list[Number] = []
+    captions: list[str] = []
+    services: list[_Service] = []
+    role: str = ""
+    model: str = ""
 
 
 LATEST = "latest"
@@ -257,7 +283,7 @@ class RunFolder:
                 link(latest, others[-1])
 
     def events(self) -> list[dict[str, Any]]:
-        """The lines of `events.jsonl`; those that are damaged are left out."""
+        """The lines of `events.jsonl`; those that no run writes so are left out."""
         found = []
         with contextlib.suppress(OSError):
             for line in (self.path / "events.jsonl").read_bytes().splitlines():

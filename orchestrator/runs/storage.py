@@ -32,7 +32,7 @@ ADVICE = {
     errno.EPERM: FORBIDDEN,
     errno.ENOTDIR: IN_THE_WAY,
     errno.EEXIST: IN_THE_WAY,
-    errno.EISDIR: IN_THE_WAY,
+    errno.EISDIR: "name a file, or move the folder that is in the way",
     errno.ENOENT: "check the path",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
 }
@@ -70,6 +70,11 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+
+
+def nearest(path: Path) -> Path:
+    """`path` if it is there, else the nearest of its parents that is."""
+    return next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
 
 
 def append_line(path: Path, line: bytes) -> None:

@@ -19,7 +19,7 @@ late and look like key presses.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal, Protocol, TextIO
+from typing import IO, TYPE_CHECKING, Literal, Protocol, TextIO
 
 from orchestrator.terminal.plain import JsonDisplay, PlainDisplay, QuietDisplay
 
@@ -111,16 +111,20 @@ def make_display(
 
 def can_redraw(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Whether `stream` is a terminal that can move its cursor and show braille."""
-    encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
     dumb = environ.get("TERM", "").lower() in {"", "dumb", "unknown"}
-    return stream.isatty() and not dumb and encoding == "utf8" and _in_front(stream)
+    return stream.isatty() and not dumb and shows_unicode(stream) and in_front(stream)
 
 
-def _in_front(stream: TextIO) -> bool:
+def shows_unicode(stream: IO[str]) -> bool:
+    """Whether braille and half blocks can be written to `stream`."""
+    return (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
+
+
+def in_front(stream: IO[str]) -> bool:
     """Whether this process may draw now: a shell has not put it into the background."""
     try:
         return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
-    except OSError:  # it is no terminal of this session, so no shell of it is disturbed
+    except (OSError, ValueError):  # no terminal of this session, or closed: nobody is disturbed
         return True
 
 
@@ -135,7 +139,7 @@ def make_painter(images: Images, stream: TextIO, environ: Mapping[str, str]) -> 
 
 def can_show_images(console: Console, images: Images) -> bool:
     """Whether pictures would look like pictures; half blocks do with colours alone."""
-    if images == "off" or console.no_color:
+    if images == "off" or console.no_color or not shows_unicode(console.file):
         return False
     return console.color_system in ({"256", "truecolor"} if images == "auto" else COLOURED)
 

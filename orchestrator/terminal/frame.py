@@ -34,10 +34,18 @@ if TYPE_CHECKING:
 
 WIDE = 100
 """Columns from which everything is shown; below, the layout is narrow."""
+TIMED = 72
+"""Columns from which services have their timings beside them; below, these would cut the states."""
 TALL = 30
 """Rows from which the log has three lines instead of one."""
 LEAST_MIDDLE = 6
 """Rows below which the chart and the thumbnails are left out."""
+
+LEAST_WRAPPED = 20
+"""Rows below which a long message is cut and not wrapped."""
+
+LEAST_BAR = 4
+"""Columns of the bar of generations, for which the evaluations a second make room."""
 
 LEAST_CAPTION = 30
 """Columns below which captions are left out."""
@@ -53,6 +61,8 @@ STATE_STYLES = {
     "hung": "bold red",
     "lost": "bold red",
 }
+LONGEST_ROLE, LONGEST_STATE, LEAST_MODEL = len("discriminator"), len("● starting"), 8
+"""Cells; a model is cut before states and numbers are."""
 Hint = tuple[str, str]
 """A key, and what it does."""
 KEYS: tuple[Hint, ...] = (
@@ -91,6 +101,7 @@ class Frame:
         keys: whether the hints tell of keys.
         holes: whether a `Painter` draws the pictures.
         watching: whether this is only looked at, so that Ctrl-C ends nothing.
+        ended: whether it stays when the program has ended, so that no key means anything.
     """
 
     def __init__(
@@ -101,12 +112,14 @@ class Frame:
         keys: bool = False,
         holes: bool = False,
         watching: bool = False,
+        ended: bool = False,
     ) -> None:
         self._console = console
         self._images = images
         self._keys = keys
         self._holes = holes
         self._watching = watching
+        self._ended = ended
         self._drawn: Picture | None = None
         self._drawn_from: tuple[object, ...] = (None,)
 
@@ -128,10 +141,11 @@ class Frame:
             panel: a title and lines, to show instead of the curves and pictures.
         """
         most = max(4, rows // 4)
+        said = self._wrapped(message, columns, 3 if rows >= LEAST_WRAPPED else 1)
         top: list[RenderableType] = [*header(snapshot, columns), progress(snapshot, columns)]
         bottom: list[RenderableType] = [
             services_table(snapshot.services, columns, most),
-            *log_lines(snapshot, message, 3 if rows >= TALL else 1),
+            *log_lines(snapshot, said, 3 if rows >= TALL else 1),
             self._hints(snapshot, columns),
         ]
         left = rows - len(top) - len(bottom) - min(len(snapshot.services), most)
@@ -142,8 +156,7 @@ class Frame:
         if left < LEAST_MIDDLE:
             middle = self._lines(Text(""), columns, left)
         elif panel:
-            text = Text("\n".join(printable(line) for line in panel[1:]))
-            middle = self._lines(boxed(text, panel[0], columns, left), columns, left)
+            middle = self._panel(panel, columns, left)
         else:
             picture = self._middle(snapshot, columns, left)
             middle, tiles = picture.lines, picture.tiles
@@ -158,9 +171,24 @@ class Frame:
         lines = self._console.render_lines(content, options)
         return Segment.set_shape(lines, columns, rows)
 
+    def _panel(self, panel: Sequence[str], columns: int, rows: int) -> Lines:
+        """A title and lines in a box; lines that are too long are cut where not all would fit."""
+        text = Text("\n".join(printable(line) for line in panel[1:]))
+        if len(text.wrap(self._console, max(1, columns - 4))) > rows - 2:
+            text.no_wrap, text.overflow = True, "ellipsis"
+        return self._lines(boxed(text, panel[0], columns, rows), columns, rows)
+
+    def _wrapped(self, message: str, columns: int, most: int) -> list[str]:
+        """The message on up to `most` lines: what to do about a mistake stands at its end."""
+        if not message:
+            return []
+        wrapped = Text(printable(message)).wrap(self._console, max(1, columns))
+        lines = [line.plain.rstrip() for line in wrapped]
+        return [*lines[: most - 1], " ".join(lines[most - 1 :])] if len(lines) > most else lines
+
     def _hints(self, snapshot: Snapshot, columns: int) -> Text:
         """What the keys do; nothing when all is done."""
-        if snapshot.phase == "done":
+        if self._ended or snapshot.phase == "done":
             return Text("")
         if self._watching:
             return hints(WATCHING, WATCHING, columns)
@@ -232,16 +260,17 @@ def progress(snapshot: Snapshot, columns: int) -> RenderableType:
         words = f"starting services: {ready} of {len(snapshot.services)} ready"
         return _line((words, "yellow"), (f"  {clock(snapshot.elapsed_s)}", "dim"))
     words = f"generation {snapshot.generation}/{snapshot.generations}"
-    if columns >= 60:
-        words += f"  {snapshot.evaluations_per_s:.1f} evaluations/s"
+    rate = f"  {snapshot.evaluations_per_s:.1f} evaluations/s"
     if snapshot.phase == "paused":
-        words += "  paused: p goes on"
+        how = "  paused: p goes on"
     elif snapshot.phase == "searching":
-        words += f"  {clock(snapshot.elapsed_s)}  ETA {clock(snapshot.eta_s)}"
+        how = f"  {clock(snapshot.elapsed_s)}  ETA {clock(snapshot.eta_s)}"
     else:
-        words += f"  {clock(snapshot.elapsed_s)}  {snapshot.phase}"
+        how = f"  {clock(snapshot.elapsed_s)}  {snapshot.phase}"
+    fits = len(words + rate + how) <= columns - LEAST_BAR - 2
+    words += rate + how if fits else how
     table = Table.grid(padding=(0, 1))
-    width = max(4, columns - len(words) - 3)
+    width = max(LEAST_BAR, columns - len(words) - 3)
     table.add_row(
         bar(snapshot.generation, snapshot.generations, width),
         Text(words, no_wrap=True, overflow="ellipsis"),
@@ -284,7 +313,8 @@ def _numbers(snapshot: Snapshot, columns: int) -> Text:
     long, short = (
         (f" {words}".rstrip(), "bold green") for words in (over, over[: over.find("σ") + 1])
     )
-    for parts in ((best, gain, long, mean), (best, gain, short, mean), (best, short, mean)):
+    shorter = ((best, gain, short, mean), (best, short, mean), (best, mean))
+    for parts in ((best, gain, long, mean), *shorter):
         line = _line(*parts)
         if line.cell_len <= columns:
             break
@@ -320,28 +350,39 @@ def _notes(snapshot: Snapshot, columns: int) -> list[Text]:
 
 def services_table(services: Sequence[ServiceStatus], columns: int, most: int) -> Table:
     """A heading and a line for each service; those beyond `most` share the last line."""
-    wide = columns >= WIDE
+    wide, timed = columns >= WIDE, columns >= TIMED
     table = Table(
-        box=None, width=columns if wide else None, padding=(0, 2, 0, 0), header_style="dim"
-    )
-    for name in ("service", "model", "state"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
-    for name in ("queue", "p50 ms", "p95 ms", "rows"):
+        box=None, width=columns if wide else None, padding=(0, 2, 0, 0), pad_edge=False,
+        header_style="dim",
+    )  # fmt: skip
+    numbers = ("queue", *(("p50 ms", "p95 ms") if timed else ()), "rows")
+    digits = max((len(f"{service.rows:,}") for service in services), default=0)
+    others = LONGEST_ROLE + LONGEST_STATE + 6 + 8 * len(numbers) + max(0, digits - 6) - 2
+    table.add_column("service", no_wrap=True, overflow="ellipsis")
+    table.add_column(
+        "model", no_wrap=True, overflow="ellipsis",
+        max_width=None if wide else max(LEAST_MODEL, columns - others),
+    )  # fmt: skip
+    table.add_column("state", no_wrap=True, overflow="ellipsis")
+    for name in numbers:
         table.add_column(name, justify="right", no_wrap=True, min_width=6)
     if wide:
         table.add_column("digest", no_wrap=True)
         table.add_column("endpoint", no_wrap=True, overflow="ellipsis", ratio=1)
     shown = services if len(services) <= most else services[: most - 1]
     for service in shown:
-        table.add_row(*_service_cells(service, wide=wide))
+        table.add_row(*_service_cells(service, wide=wide, timed=timed))
     if len(shown) < len(services):
         table.add_row(f"+{len(services) - len(shown)}", _states(services[len(shown) :]))
     return table
 
 
-def _service_cells(service: ServiceStatus, *, wide: bool) -> list[Text]:
+def _service_cells(service: ServiceStatus, *, wide: bool, timed: bool) -> list[Text]:
     """One line of the table; a service without answers yet has no timings."""
-    timed = service.rows > 0
+    times = [
+        Text(f"{ms:.1f}" if service.rows > 0 else "-")
+        for ms in (service.batch_ms, service.batch_p95_ms)
+    ]
     cells = [
         Text(printable(service.role)),
         Text(printable(_called(service.model))),
@@ -350,8 +391,7 @@ def _service_cells(service: ServiceStatus, *, wide: bool) -> list[Text]:
             STATE_STYLES.get(service.state, ""),
         ),
         Text(str(service.queue_rows)),
-        Text(f"{service.batch_ms:.1f}" if timed else "-"),
-        Text(f"{service.batch_p95_ms:.1f}" if timed else "-"),
+        *(times if timed else ()),
         Text(f"{service.rows:,}"),
     ]
     if wide:
@@ -378,11 +418,11 @@ def _states(services: Sequence[ServiceStatus]) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items()) or "none yet"
 
 
-def log_lines(snapshot: Snapshot, message: str, count: int) -> list[Text]:
-    """`count` lines: the last of the log, and `message` as the very last when there is one."""
+def log_lines(snapshot: Snapshot, message: Sequence[str], count: int) -> list[Text]:
+    """`count` lines, or as many as the message has: the last of the log, then the message."""
+    count = max(count, len(message))
     lines = [_line((text, "dim")) for text in snapshot.log[-count:]]
-    if message:
-        lines = [*lines, _line((message, "bold"))][-count:]
+    lines = [*lines, *(_line((text, "bold")) for text in message)][-count:]
     return [*lines, *(Text("") for _ in range(count - len(lines)))]
 
 

@@ -1,8 +1,9 @@
 """Single keys from the user's terminal, while a display has it.
 
 A thread of its own reads them, so that nobody waits for a key. Ctrl-C stays a signal. The terminal
-gets its settings back at `stop`, and at the end of the program where that is forgotten. A process
-in the background is left alone: it would be stopped for touching the terminal.
+gets its settings back at `stop`, and at the end of the program where that is forgotten; while a
+shell has the program stopped, `lend` gives them back and `take` takes them again. A process
+in the background leaves the terminal alone: it would be stopped for touching it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Keyboard:
         if self._thread is None and self._in_foreground():
             with contextlib.suppress(termios.error, OSError):
                 self._before = termios.tcgetattr(self._descriptor)
-                tty.setcbreak(self._descriptor, termios.TCSANOW)
+                self.take()
                 atexit.register(self.stop)
                 arguments = (on_key,)
                 self._thread = threading.Thread(
@@ -57,8 +58,19 @@ class Keyboard:
         atexit.unregister(self.stop)
         self._stopping.set()
         thread.join(10 * LOOK_S)
-        with contextlib.suppress(termios.error, OSError):
-            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
+        self.lend()
+
+    def lend(self) -> None:
+        """Give the terminal the settings that it had before."""
+        if self._before is not None and self._in_foreground():
+            with contextlib.suppress(termios.error, OSError):
+                termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
+
+    def take(self) -> None:
+        """Have keys one by one, and none of them shown."""
+        if self._before is not None and self._in_foreground():
+            with contextlib.suppress(termios.error, OSError):
+                tty.setcbreak(self._descriptor, termios.TCSANOW)
 
     def _in_foreground(self) -> bool:
         try:

@@ -7,7 +7,8 @@ while drawing is counted in `draw_errors` and never raised.
 
 It draws on the terminal's other screen, which survives resizing. `stop` returns to the first one
 and leaves the last frame there; a program that ends without it is given its terminal back too,
-unless it is killed or leaves by `os._exit`. `update` and `message` only store a reference, so a
+unless it is killed or leaves by `os._exit`. Ctrl-Z gives it back too, `fg` takes it again, and in
+the background (`bg`) nothing is drawn. `update` and `message` only store a reference, so a
 signal handler may call them.
 
 rich's own `Live` is not used: an error in its drawing ends its thread or reaches the caller, and it
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import signal
 import threading
 import time
 from queue import SimpleQueue
@@ -26,11 +28,13 @@ from typing import TYPE_CHECKING, Any
 from rich.control import Control
 from rich.segment import ControlType, Segment, Segments
 
+from orchestrator.terminal.choose import in_front
 from orchestrator.terminal.controls import Controls, Offer, Request
 from orchestrator.terminal.frame import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import FrameType
 
     from rich.console import Console
 
@@ -85,12 +89,14 @@ class LiveDisplay:
             holes=painter is not None,
             watching=watching,
         )
-        self._last: Any = Frame(console, images=images)  # stays on the first screen, so no holes
+        self._last: Any = Frame(console, images=images, ended=True)  # no holes: on the first screen
         self._snapshot: Snapshot | None = None
         self._message = ""
         self._updated = time.monotonic()
         self._dirty = False
         self._stopping = threading.Event()
+        self._away = False  # somebody else has the terminal: the shell that stopped this program
+        self._lending, self._lent, self._back = (threading.Event() for _ in range(3))
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -98,6 +104,7 @@ class LiveDisplay:
         if self._thread is None:
             atexit.register(self.stop)
             self._guarded(self._enter)
+            _on_ctrl_z(signal.SIG_DFL, self._stopped)
             self._thread = threading.Thread(target=self._loop, name="display", daemon=True)
             self._thread.start()
             if self._keyboard is not None:
@@ -125,6 +132,7 @@ class LiveDisplay:
         if self._keyboard is not None:
             self._keyboard.stop()
         atexit.unregister(self.stop)
+        _on_ctrl_z(self._stopped, signal.SIG_DFL)
         self._stopping.set()
         thread.join(STOP_S)
         if not thread.is_alive():
@@ -148,11 +156,49 @@ class LiveDisplay:
         drawn = -IDLE_REFRESH_S
         rest = 0.0
         while not self._stopping.wait(max(REFRESH_S, rest)):
+            if not self._has_terminal():
+                continue
             if self._dirty or time.monotonic() - drawn >= IDLE_REFRESH_S:
                 self._dirty = False
                 before = time.thread_time()
                 self._guarded(self._draw)
                 rest, drawn = REST * (time.thread_time() - before), time.monotonic()
+
+    def _stopped(self, _number: int, _frame: FrameType | None) -> None:
+        """Ctrl-Z, in the main thread: wait until the terminal is given back, then stop."""
+        if self._lending.is_set():
+            return
+        self._lent.clear()
+        self._back.clear()
+        self._lending.set()
+        self._lent.wait(STOP_S)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)  # returns when a shell lets this program go on
+        signal.signal(signal.SIGTSTP, self._stopped)
+        self._back.set()
+
+    def _has_terminal(self) -> bool:
+        """Whether to draw now; gives the terminal away and takes it again as a shell wants it."""
+        if self._lending.is_set():
+            if not self._away:
+                self._away = True
+                self._guarded(self._lend)
+            self._lent.set()
+            self._back.wait()
+            self._lending.clear()
+        front = in_front(self._console.file)
+        if front and self._away:
+            self._guarded(self._enter)
+            self._dirty = True
+            if self._keyboard is not None:
+                self._keyboard.take()
+        self._away = not front
+        return front
+
+    def _lend(self) -> None:
+        self._give_back()
+        if self._keyboard is not None:
+            self._keyboard.lend()
 
     def _enter(self) -> None:
         self._console.set_alt_screen(enable=True)
@@ -178,12 +224,17 @@ class LiveDisplay:
         cells = [_escapes(before), *cells, _escapes(after)]
         self._console.print(Control.home(), Segments(cells), crop=False)
 
-    def _leave(self) -> None:
-        """Back to the first screen, the last frame on it with two rows left for the prompt."""
+    def _give_back(self) -> None:
+        """Back to the first screen."""
         if self._painter is not None:
             self._console.print(Segments([_escapes(self._painter.leave())]), end="")
         self._console.set_alt_screen(enable=False)
         self._console.show_cursor(show=True)
+
+    def _leave(self) -> None:
+        """The last frame on the first screen, with two rows left for the prompt."""
+        if not self._away:
+            self._give_back()
         if self._snapshot is not None:
             columns, rows = self._console.size
             frame = self._last.draw(self._snapshot, columns, max(8, rows - 2), self._message)
@@ -195,6 +246,13 @@ class LiveDisplay:
             draw()
         except Exception:  # noqa: BLE001 - a closed or odd terminal can raise anything
             self.draw_errors += 1
+
+
+def _on_ctrl_z(before: object, then: Any) -> None:
+    """Hear of Ctrl-Z, or no more, if `before` does now and this is the thread that may."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGTSTP) == before:
+        signal.signal(signal.SIGTSTP, then)
 
 
 def _escapes(text: str) -> Segment:

@@ -149,7 +149,8 @@ class Snapshot:
     def gain(self) -> float:
         """How far the best similarity has risen since the first generation with these models."""
         since = self.best[self.swaps[-1] :] if self.swaps else self.best
-        return max(since) - since[0] if since else 0.0
+        known = [value for value in since if math.isfinite(value)]
+        return max(known) - known[0] if known else 0.0
 
     @property
     def over_random(self) -> float | None:

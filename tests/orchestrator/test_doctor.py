@@ -29,6 +29,13 @@ def test_a_disk_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch)
     assert "--runs" in finding.mend
 
 
+def test_a_file_where_runs_should_go_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    (finding,) = doctor.disk(tmp_path / "runs" / "more")
+    assert finding.verdict == "bad"
+    assert finding.found == f"{tmp_path / 'runs'} is no folder"
+
+
 def test_a_small_shared_memory_is_a_limit_and_no_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from orchestrator.fleet.launcher import LocalLauncher, ServiceSpec
 from orchestrator.planning import outlook, table
 from orchestrator.runs import RunFolder
 from orchestrator.settings import RunSettings
-from protocol.errors import BadRequestError, ConfigError, WeightsError
+from protocol.errors import BadRequestError, ConfigError, StorageError, WeightsError
 
 
 @pytest.fixture
@@ -85,6 +85,9 @@ def test_what_a_run_would_refuse_a_dry_run_refuses(settings: RunSettings) -> Non
         outlook(replace(settings, discriminator="none", algorithm="nsga2"))
     with pytest.raises(BadRequestError, match="only says what to keep away from"):
         outlook(replace(settings, prompt=""), ["a car", "a truck:-1"])
+    settings.runs.write_text("a file")
+    with pytest.raises(StorageError, match="runs, a file; name another --runs"):
+        outlook(replace(settings, runs=settings.runs / "more"))
 
 
 @pytest.mark.usefixtures("runtime_folder")

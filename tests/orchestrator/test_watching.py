@@ -69,6 +69,33 @@ def test_a_grid_is_read_back(tmp_path: Path, count: int) -> None:
     assert np.abs(found.astype(int) - images).max() < 24
 
 
+def test_a_generation_without_numbers_is_a_gap_and_moves_nothing(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "a car")
+    folder.write_settings({"prompt": "a car"})
+    for generation, best in ((1, 0.25), (2, None), (3, 0.75)):
+        told = {"event": "generation", "generation": generation, "best": best, "mean": 0.25}
+        folder.append_event({**told, "scores": [best, 0.25]})
+    folder.append_event({"event": "generation", "generation": 4, "evaluations": "many"})
+    seen = Watcher(folder, Recording()).snapshot()
+    assert (seen.generation, seen.mean) == (3, (0.25, 0.25, 0.25))
+    assert np.array(seen.best) == pytest.approx([0.25, np.nan, 0.75], nan_ok=True)
+    assert seen.second == ()
+
+
+def test_a_fork_that_was_resumed_is_told_by_its_own_generations(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "a car")
+    folder.write_settings({"prompt": "a car", "generations": 10})
+    for generation, evaluations, elapsed_s in ((4, 8, 20.0), (5, 16, 40.0), (6, 8, 1.0)):
+        told = {"event": "generation", "generation": generation, "best": generation / 8}
+        folder.append_event({**told, "evaluations": evaluations, "elapsed_s": elapsed_s})
+    seen = Watcher(folder, Recording()).snapshot()
+    assert len(seen.best) == 6, "the axis ends at the newest generation"
+    assert np.array(seen.best[3:]) == pytest.approx([0.5, 0.625, 0.75])
+    assert np.isnan(seen.best[:3]).all()
+    assert seen.gain == 0.25
+    assert seen.eta_s == 4.0, "at the pace of the process that grows it now"
+
+
 def test_no_run_and_no_picture(tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match=r"no run\.json"):
         watch(tmp_path, quiet())

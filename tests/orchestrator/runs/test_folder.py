@@ -105,6 +105,32 @@ def test_events_are_lines_that_others_can_read_at_once(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"generation": "two"},
+        {"generation": -1},
+        {"generation": 10**30},
+        {"evaluations": "many"},
+        {"elapsed_s": "long"},
+        {"best": [0.5]},
+        {"diversity": "great"},
+        {"scores": 5},
+        {"scores": ["high"]},
+        {"captions": 3},
+        {"failed": {}},
+        {"services": [7]},
+        {"services": [{"role": "clip", "batch_ms": "slow"}]},
+    ],
+)
+def test_events_that_no_run_writes_are_left_out(tmp_path: Path, odd: dict[str, object]) -> None:
+    folder = RunFolder.create(tmp_path, "a car")
+    good = {"event": "generation", "generation": 2, "best": None, "scores": [0.25, None]}
+    folder.append_event({**good, **odd})
+    folder.append_event(good)
+    assert folder.events() == [good]
+
+
 def test_grids_are_kept_and_the_latest_replaced(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, "a car")
     images = np.zeros((4, 8, 8, 3), np.uint8)

@@ -2,8 +2,10 @@ import io
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from orchestrator.terminal import make_display
+from orchestrator.terminal.choose import can_show_images
 from orchestrator.terminal.live import LiveDisplay
 from orchestrator.terminal.plain import JsonDisplay, PlainDisplay, QuietDisplay
 
@@ -65,6 +67,13 @@ def test_pictures_need_colours(images: Any, environ: Any, *, shown: bool) -> Non
     display = make_display("auto", images, Tty(), environ)
     assert isinstance(display, LiveDisplay)
     assert display._frame._images is shown
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", True), ("latin-1", False)])
+def test_pictures_need_an_encoding_that_has_half_blocks(encoding: str, *, shown: bool) -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=file, force_terminal=True, _environ=XTERM)
+    assert can_show_images(console, "auto") is shown
 
 
 @pytest.mark.parametrize(

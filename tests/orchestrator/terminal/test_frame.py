@@ -64,6 +64,7 @@ def test_a_wide_frame_shows_everything(snapshot: Snapshot, terminal: Callable[..
         (200, "best 0.310 (+0.110) +5.5 σ over random mean 0.290"),
         (120, "best 0.310 (+0.110) +5.5 σ mean 0.290"),
         (80, "best 0.310 +5.5 σ mean 0.290"),
+        (70, "best 0.310 mean 0.290"),
     ],
 )
 def test_the_mean_is_never_cut_off(
@@ -71,6 +72,16 @@ def test_the_mean_is_never_cut_off(
 ) -> None:
     known = dataclasses.replace(snapshot, baseline=Baseline(0.2, 0.02, 512, "z"))
     assert words in "\n".join(draw(terminal(columns, 40), known))
+
+
+@pytest.mark.parametrize(("columns", "rate"), [(60, False), (80, True)])
+def test_the_eta_is_never_cut_off(
+    snapshot: Snapshot, terminal: Callable[..., Any], columns: int, *, rate: bool
+) -> None:
+    long = dataclasses.replace(snapshot, generations=4000)
+    text = "\n".join(draw(terminal(columns, 24), long))
+    assert "00:24  ETA 2:12:56" in text
+    assert ("8.0 evaluations/s" in text) is rate
 
 
 def test_hints_say_what_keys_do_here(snapshot: Snapshot, terminal: Callable[..., Any]) -> None:
@@ -83,6 +94,7 @@ def test_hints_say_what_keys_do_here(snapshot: Snapshot, terminal: Callable[...,
     assert last(snapshot, keys=True).startswith("p pause  s save  1-9 like")
     assert last(snapshot, keys=True, watching=True) == "q leave; the run goes on"
     assert last(dataclasses.replace(snapshot, phase="done"), keys=True) == ""
+    assert last(snapshot, ended=True) == "", "nobody listens any more"
 
 
 def test_a_narrow_frame_keeps_the_folder_the_pictures_and_the_states(
@@ -100,6 +112,46 @@ def test_services_show_their_states_from_the_first_second(terminal: Callable[...
     text = "\n".join(draw(terminal(80, 24), Snapshot(target="a car", services=services)))
     assert "starting services: 0 of 2 ready" in text
     assert text.count("● starting") == 2
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (72, 24), (71, 24), (60, 20)])
+def test_a_long_model_never_cuts_a_state(
+    snapshot: Snapshot, terminal: Callable[..., Any], columns: int, rows: int
+) -> None:
+    services = (
+        ServiceStatus("generator", "mini-car", "ipc:///a", "starting"),
+        ServiceStatus("discriminator", "mini-car-discriminator", "ipc:///b", "draining"),
+    )
+    lines = draw(terminal(columns, rows), dataclasses.replace(snapshot, services=services))
+    text = "\n".join(lines)
+    assert "● starting" in text
+    assert "● draining" in text
+    assert any(line.rstrip().endswith(" rows") for line in lines)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(60, 20), (60, 14)])
+def test_every_line_of_a_menu_is_seen(
+    snapshot: Snapshot, terminal: Callable[..., Any], columns: int, rows: int
+) -> None:
+    few = dataclasses.replace(snapshot, services=snapshot.services[:1])
+    menu = ("generators", *(f"{n}  model-{n}  {'what it draws ' * 5}" for n in range(1, 5)))
+    console = terminal(columns, rows)
+    frame = Frame(console, images=True).draw(few, columns, rows, "", menu)
+    text = "\n".join("".join(segment.text for segment in line) for line in frame.lines)
+    assert all(f"model-{n}" in text for n in range(1, 5))
+    assert len(frame.lines) == rows
+
+
+def test_a_long_message_is_wrapped_where_there_is_room(
+    snapshot: Snapshot, terminal: Callable[..., Any]
+) -> None:
+    message = f"{'it cannot be done; ' * 6}do this instead"
+    lines = draw(terminal(80, 24), snapshot, message=message)
+    assert "do this instead" in "\n".join(lines)
+    assert len(lines) == 24
+    endless = draw(terminal(80, 24), snapshot, message="word " * 200)
+    assert "…" in endless[-2]
+    assert len(endless) == 24
 
 
 def test_a_collapsed_population_is_called_so(

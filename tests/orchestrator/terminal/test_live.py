@@ -189,3 +189,62 @@ def test_a_real_terminal_is_drawn_on_and_given_back(end: str) -> None:
     assert text.index(SHOW) > text.index(LEAVE)
     if end is AND_STOPS:
         assert text.rstrip().endswith("LiveDisplay 0")
+
+
+WITH_KEYS = """
+import os, sys, time
+from orchestrator.terminal import Snapshot, make_display
+display = make_display("auto", "off", sys.stderr, os.environ, offers=list)
+display.start()
+for generation in range(1, 10_000):
+    display.update(Snapshot("a car", phase="searching", generation=generation, best=(.1, .2)))
+    if any(request.action == "finish" for request in display.requests()):
+        break
+    time.sleep(0.1)
+display.stop()
+"""
+
+
+class Shell:
+    """A shell with job control on a pseudo-terminal, and all that it shows."""
+
+    def __init__(self) -> None:
+        self.child, self.terminal = pty.fork()
+        if self.child == 0:
+            os.environ.update(TERM="xterm-256color", PS1="ready> ", PROGRAM=WITH_KEYS, ENV="")
+            os.execv("/bin/sh", ["sh", "-i"])
+        termios.tcsetwinsize(self.terminal, (30, 110))
+
+    def type(self, words: str) -> None:
+        os.write(self.terminal, words.encode())
+
+    def show(self, wanted: str, enough_s: float = 60.0) -> str:
+        """What it shows until `wanted` comes, or for so long."""
+        shown, deadline = "", time.monotonic() + enough_s
+        while wanted not in shown and (left := deadline - time.monotonic()) > 0:
+            if select.select([self.terminal], [], [], left)[0]:
+                shown += os.read(self.terminal, 65536).decode(errors="replace")
+        return shown
+
+    def close(self) -> None:
+        os.close(self.terminal)  # the shell hangs up on its jobs
+        os.waitpid(self.child, 0)
+
+
+def test_ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() -> None:
+    with contextlib.closing(Shell()) as shell:
+        shell.show("ready>")
+        shell.type(f'"{sys.executable}" -c "$PROGRAM"\n')
+        assert "similarity" in shell.show("similarity")
+        shell.type("\x1a")
+        stopped = shell.show("ready>")
+        assert LEAVE in stopped
+        assert SHOW in stopped
+        assert termios.tcgetattr(shell.terminal)[3] & termios.ICANON
+        shell.type("bg\n")
+        assert "generation" not in shell.show("generation", 3), "a shell is in front"
+        shell.type("fg\n")
+        assert ENTER in shell.show("generation")
+        shell.show("nothing", 1)
+        shell.type("q")  # no Enter
+        assert "ready>" in shell.show("ready>")
