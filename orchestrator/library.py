@@ -38,6 +38,8 @@ from orchestrator.settings import RunSettings
 from protocol.client import Client
 from protocol.errors import BadRequestError, ConfigError
 
+NAMED = ("generator", "clip", "discriminator", "scorer", "device", "threads", "own")
+
 
 class Connection:
     """The services of one generator and one CLIP; `connect` makes it, and closing it ends them.
@@ -252,12 +254,16 @@ def _settings(target: str, models: RunSettings, changes: Mapping[str, Any]) -> R
     """The settings of a search over services that are there.
 
     Raises:
-        ConfigError: what is none of its fields, or which model, which `connect` says.
+        ConfigError: what is none of its fields, or said elsewhere, or of runs alone.
     """
-    fixed = {"prompt", "generator", "clip", "discriminator", "scorer", "device", "threads", "own"}
-    allowed = RunSettings.__dataclass_fields__.keys() - fixed
+    elsewhere = dict.fromkeys(NAMED, "connect names it") | {
+        "prompt": "it is the first argument",
+        "generations": "run takes it",
+        **dict.fromkeys(("refine", "runs", "save_every"), "the command has it: orchestrator run"),
+    }
+    allowed = RunSettings.__dataclass_fields__.keys() - elsewhere
     for name in changes.keys() - allowed:
-        where = "connect names it" if name in fixed else f"known: {', '.join(sorted(allowed))}"
+        where = elsewhere.get(name, f"known: {', '.join(sorted(allowed))}")
         raise ConfigError(f"a search has no setting '{name}'; {where}")
     changes = {
         **changes,

@@ -102,6 +102,10 @@ def test_what_cannot_be_is_said_in_one_sentence(ensemble: Connection) -> None:
         mine.tell(found)
     with pytest.raises(ConfigError, match="no setting 'generator'; connect names it"):
         search(ensemble, generator="mini-face")
+    with pytest.raises(ConfigError, match="no setting 'refine'; the command has it"):
+        search(ensemble, refine=30)
+    with pytest.raises(ConfigError, match="no setting 'generations'; run takes it"):
+        search(ensemble, generations=30)
     with pytest.raises(ConfigError, match=r"no setting 'popsize'; known: .*population"):
         search(ensemble, popsize=3)
     with pytest.raises(ConfigError, match="1 or more"):
