@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.fleet.launcher import LocalLauncher, ServiceSpec
 from orchestrator.measuring.evaluation import Evaluation, Question, evaluate
-from orchestrator.measuring.subjects import Grown, read_subject
+from orchestrator.measuring.subjects import read_subject
 from orchestrator.measuring.table import ONE_SAMPLE, table
 from orchestrator.runs.pictures import read_recipe
 from orchestrator.settings import RunSettings
@@ -193,14 +193,9 @@ def test_a_run_is_drawn_by_its_own_generator_only(
     fleet: dict[str, str], run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject = read_subject(run)
-    assert subject.grown is not None
     monkeypatch.setattr(
         "orchestrator.measuring.evaluation.read_subject",
-        lambda *_: replace(subject, grown=_with_generator(subject.grown, fleet["other"])),
+        lambda *_: replace(subject, generator=fleet["other"]),
     )
     with pytest.raises(WeightsError, match="another version of"):
         asked(fleet, run)
-
-
-def _with_generator(grown: Grown, model: str) -> Grown:
-    return replace(grown, settings=replace(grown.settings, generator=model))
