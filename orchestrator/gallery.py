@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.evaluation.evaluator import Evaluation, Float32, Float64, Images
+from orchestrator.evaluation.evaluator import Evaluation, Float32, Float64, Images, finite_rows
 from orchestrator.runs.history import History, Score
 
 
@@ -116,8 +116,7 @@ def diversity(embeddings: Float32) -> float:
 
     Rows that are not finite do not count.
     """
-    finite = np.isfinite(embeddings).all(axis=1)
-    embeddings = embeddings if finite.all() else embeddings[finite]
+    embeddings = finite_rows(embeddings)
     count = len(embeddings)
     if count < 2:
         return 0.0

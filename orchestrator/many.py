@@ -190,10 +190,9 @@ def _services(
     """
     wanted = {(role, model_key(getattr(one, role))): one for one in searches for role in ROLES}
     ours = {key: one for key, one in wanted.items() if key[1] != "none" and not is_endpoint(key[1])}
-    started = {}
+    share, started = share_of_cores(len(ours)), {}
     for (role, model), settings in ours.items():
-        threads = settings.threads or share_of_cores(len(ours))
-        spec = ServiceSpec(role, model, settings.device, threads)
+        spec = ServiceSpec(role, model, settings.device, settings.threads or share)
         if settings.own or not living(spec):
             started[role, model] = launcher.start(spec)
     lent, refused = {}, {}

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from orchestrator.baseline import Baseline
-from orchestrator.evaluation.evaluator import Evaluation, Float32, cosines
+from orchestrator.evaluation.evaluator import Evaluation, Float32, cosines, finite_rows
 from orchestrator.evaluation.whitening import whitened
 from orchestrator.runs.journal import Conditions
 from orchestrator.runs.storage import storing, write_whole
@@ -86,7 +86,7 @@ class Chance:
         """
         embeddings = self._look(RANDOM)
         if embeddings is not None:  # all were asked for
-            self.target = whitened(self._given, _finite(embeddings))
+            self.target = whitened(self._given, finite_rows(embeddings))
 
     def _look(self, rows: int) -> Float32 | None:
         """All views, once there are no more than `rows` to come."""
@@ -113,7 +113,7 @@ class Chance:
     def _baseline(self, embeddings: Float32 | None) -> Baseline | None:
         if embeddings is None:
             return None
-        similarity = cosines(_finite(embeddings), self.target)
+        similarity = cosines(finite_rows(embeddings), self.target)
         mean, deviation = float(similarity.mean()), float(similarity.std(ddof=1))
         return Baseline(mean, deviation, len(similarity), self._space.name)
 
@@ -131,11 +131,6 @@ def _key(conditions: Conditions, space: LatentSpace) -> str:
     warmth = conditions.temperature or 0.0
     told = msgspec.json.encode([digests, space, psi, profile, warmth, RANDOM, CHANCE_SEED])
     return hashlib.blake2b(told, digest_size=16).hexdigest()
-
-
-def _finite(embeddings: Float32) -> Float32:
-    """The rows in which CLIP saw something."""
-    return embeddings[np.isfinite(embeddings).all(axis=1)]
 
 
 def _read(path: Path, size: int) -> Float32 | None:

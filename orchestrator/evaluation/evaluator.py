@@ -342,6 +342,12 @@ def cosines(embeddings: Float32, target: npt.NDArray[np.floating]) -> Float64:
     return sums
 
 
+def finite_rows(embeddings: Float32) -> Float32:
+    """Those rows of (n, d) in which CLIP saw something: all their numbers are finite."""
+    finite = np.isfinite(embeddings).all(axis=1)
+    return embeddings if finite.all() else embeddings[finite]
+
+
 def _joined(one: Float64 | None, other: Float64 | None) -> Float64 | None:
     return None if one is None or other is None else np.concatenate([one, other])
 

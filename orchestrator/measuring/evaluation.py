@@ -264,7 +264,7 @@ def _settled(question: Question, subject: Subject) -> Question:
     classifiers = question.classifiers
     if not classifiers:
         own = f"{subject.generator}-classifier"
-        known = {row.name for row in catalogue() if row.here}
+        known = {row.name for row in catalogue() if row.here} if subject.generator else set()
         classifiers = (DEFAULT_CLASSIFIER, *([own] if own in known else ()))
     judge = question.judge or (DEFAULT_JUDGE if clip == DEFAULT_CLIP else NONE)
     return replace(question, clip=clip, judge=judge, classifiers=tuple(dict.fromkeys(classifiers)))

@@ -69,7 +69,7 @@ def check(path: Path, name: str, sha256: str) -> None:
     Raises:
         WeightsError: it is another file than the one that was published.
     """
-    if not (found := sha256_of(path) if sha256 else "").startswith(sha256):
+    if sha256 and not (found := sha256_of(path)).startswith(sha256):
         path.unlink()
         raise WeightsError(
             f"{name} came with the SHA-256 {found[:12]}…, but {sha256[:12]}… was published: it was "

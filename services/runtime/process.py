@@ -202,11 +202,17 @@ def _load(options: ServeOptions) -> "Role":
     model = find_model(options.model, options.role)
     _ = model.path  # a missing file is said before torch is imported
     import torch
-    from joblib import cpu_count  # what a container's quota and a job's affinity leave
 
     from services.loading import load_role
 
     # Pictures in a slot are mapped read-only, and no model writes to its input.
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-    torch.set_num_threads(options.threads or cpu_count())
+    torch.set_num_threads(options.threads or _cores())
     return load_role(model, options.device)
+
+
+def _cores() -> int:
+    """Those that a container's quota and a job's affinity leave."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
